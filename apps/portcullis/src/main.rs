@@ -1,0 +1,2 @@
+//! The gate between AI agents and infrastructure.
+fn main() {}

@@ -1,0 +1,7 @@
+//! The journal: intent before the act, completion before the answer, a chain an outsider can verify.
+
+mod entry;
+mod journal;
+
+pub use entry::{CompletionFacts, Event, Origin};
+pub use journal::{BeginError, Durability, Intended, Journal, JournalError, Pending, Recorded};

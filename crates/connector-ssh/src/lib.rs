@@ -1,0 +1,1 @@
+//! The SSH connector: known hosts, authentication, pooled connections, bounded exec.

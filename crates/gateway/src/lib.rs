@@ -1,0 +1,1 @@
+//! The pipeline and what surrounds it: authentication, obligations, limits, the control socket.

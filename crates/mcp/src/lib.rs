@@ -1,0 +1,1 @@
+//! The front: MCP over stdio and Streamable HTTP, both eras on one endpoint.

@@ -1,0 +1,125 @@
+//! One type per thing that has a name, so that a target can never be passed where a tool is meant.
+
+use std::fmt;
+
+/// A name that does not have the form its kind asks for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a {kind}: {expected}")]
+pub struct MalformedName {
+    text: String,
+    kind: &'static str,
+    expected: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:expr, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes the text as it is, if it has the form of this kind of name.
+            pub fn parse(text: &str) -> Result<Self, MalformedName> {
+                let allowed: fn(char) -> bool = $allowed;
+                if text.is_empty() || text.len() > $max || !text.chars().all(allowed) {
+                    return Err(MalformedName { text: text.chars().take(80).collect(), kind: $kind, expected: $expected });
+                }
+                Ok(Self(text.to_owned()))
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@')
+}
+
+name!(
+    /// Who a decision is about: the authenticated agent or operator.
+    PrincipalId, "principal", 64, plain, "1 to 64 of `a-z A-Z 0-9 _ - . @`"
+);
+name!(
+    /// A group that principals are in; rules name it as `group:NAME`.
+    GroupName, "group", 64, plain, "1 to 64 of `a-z A-Z 0-9 _ - . @`"
+);
+name!(
+    /// A tool as offered to agents, or an operator's verb as `operator:VERB`.
+    ToolName, "tool name", 128, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/'),
+    "1 to 128 of `a-z A-Z 0-9 _ - . : /`"
+);
+name!(
+    /// A named group of tools; rules name it as `set:NAME`.
+    ToolSet, "tool set", 32, |c| c.is_ascii_lowercase() || c == '-', "1 to 32 of `a-z -`"
+);
+name!(
+    /// An inventory entry's alias, or `gateway` for the gateway itself.
+    TargetName, "target name", 128, plain, "1 to 128 of `a-z A-Z 0-9 _ - . @`"
+);
+name!(
+    /// A rule's name, as its author wrote it.
+    RuleName, "rule name", 200, |c| !c.is_control(), "1 to 200 characters, none of them a control character"
+);
+
+/// One call's id; its intent and its completion share it. Random, so it tells nothing about time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId([u8; 16]);
+
+impl CallId {
+    /// Wraps 16 random bytes.
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(random)
+    }
+
+    /// Reads the form that [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CallId({self})")
+    }
+}
+
+/// The hash of a compiled policy snapshot: what a permit was given under.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SnapshotHash([u8; 32]);
+
+impl SnapshotHash {
+    /// Wraps a SHA-256.
+    pub fn new(sha256: [u8; 32]) -> Self {
+        Self(sha256)
+    }
+}
+
+impl fmt::Display for SnapshotHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Debug for SnapshotHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SnapshotHash({self})")
+    }
+}

@@ -1,0 +1,34 @@
+//! The words every other crate speaks: ids, principals, targets, actions, outcomes, secrets, faults.
+//!
+//! Small, pure and slow to change. No runtime, no file system, and no clock: time and randomness are
+//! the traits [`Clock`] and [`Entropy`], which the application implements once.
+
+mod action;
+mod answer;
+mod command;
+mod credential;
+mod failure;
+mod handle;
+mod ids;
+mod inventory;
+mod limits;
+mod outcome;
+mod principal;
+mod secret;
+mod target;
+mod time;
+
+pub use action::{Action, ActionDigest, CredentialUse, SubAction, Tier};
+pub use answer::Answer;
+pub use command::{CommandLine, Joint, Pipeline, SimpleCommand};
+pub use credential::{CredentialPattern, CredentialRef, CredentialSpec, MalformedCredential, SecretLocation};
+pub use failure::{ErrorCode, Failure, Fault};
+pub use handle::{HandleId, HandleToken};
+pub use ids::{CallId, GroupName, MalformedName, PrincipalId, RuleName, SnapshotHash, TargetName, ToolName, ToolSet};
+pub use inventory::{Host, Inventory, Platform, Shell};
+pub use limits::Limits;
+pub use outcome::{Exit, Outcome, Stream};
+pub use principal::Principal;
+pub use secret::Secret;
+pub use target::{Target, TargetKind};
+pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};

@@ -1,0 +1,36 @@
+//! What the target did, before any of it may be shown.
+
+use serde_json::{Map, Value};
+
+/// The raw result of an execution. Nothing of it leaves the gateway before the guard has seen it.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// Bytes by stream, in the order they are shown (`stdout`, `stderr`, `output`).
+    pub streams: Vec<Stream>,
+    /// How the command ended, for targets that run commands.
+    pub exit: Option<Exit>,
+    /// Everything else a tool shows, by field name.
+    pub values: Map<String, Value>,
+}
+
+/// One stream of bytes from a target.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// `stdout`, `stderr` or `output`.
+    pub name: &'static str,
+    /// The bytes kept while reading; the connector stops keeping at the call's limit.
+    pub bytes: Vec<u8>,
+    /// How many bytes the target sent in all; more than `bytes.len()` means the stream was cut.
+    pub total: u64,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// Its exit status.
+    Status(u32),
+    /// Ended by this signal, named as SSH does (`TERM`, `KILL`).
+    Signal(String),
+    /// The target closed the channel without telling.
+    Unknown,
+}

@@ -1,0 +1,41 @@
+//! Secret material that cannot be printed, serialised or compared by accident.
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+/// A secret: no `Debug`, no `Display`, no `Serialize`, no `Clone`; wiped when dropped.
+///
+/// [`Secret::expose`] is the only way in, and `cargo xtask tidy` holds the list of places that may call it.
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes the material over; the caller keeps no copy.
+    pub fn new(material: T) -> Self {
+        Self(material)
+    }
+
+    /// The material itself. Only connectors, credential sources, header injection and the guard may call this.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
+    /// Whether both are the same bytes, in time that depends on their lengths only.
+    pub fn same_as(&self, other: &[u8]) -> bool {
+        self.0.as_ref().ct_eq(other).into()
+    }
+}
+
+impl<T: Zeroize + Clone> Secret<T> {
+    /// A second copy, named so that every one of them can be found.
+    pub fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}

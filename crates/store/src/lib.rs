@@ -1,0 +1,81 @@
+//! The state port and its embedded engine.
+
+use model::{BootInstant, CallId, HandleId, PrincipalId, TargetName, Timestamp, CredentialRef, ToolName};
+
+/// A handle as it is kept: a right, never a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandleRecord {
+    /// Hash of the token.
+    pub id: HandleId,
+    /// Whose it is.
+    pub principal: PrincipalId,
+    /// What it stands for.
+    pub credential: CredentialRef,
+    /// Where it may be used.
+    pub targets: Vec<TargetName>,
+    /// Tools it may be used with; the tool sets of the targets' connectors.
+    pub tools: Vec<ToolName>,
+    /// Whether one use ends it.
+    pub single_use: bool,
+    /// Boot-clock deadline, and the boot it counts in.
+    pub boot_deadline: BootInstant,
+    /// Id of the boot that the deadline counts in.
+    pub boot_id: String,
+    /// Wall-clock deadline.
+    pub deadline: Timestamp,
+}
+
+/// What a claim found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// The claimer has it now.
+    Claimed(HandleRecord),
+    /// Somebody had it before.
+    AlreadyConsumed,
+    /// Its time is over.
+    Expired,
+    /// There is none for this principal.
+    Unknown,
+    /// It is bound to other targets or tools; it was not consumed.
+    NotForThisTarget,
+}
+
+/// The state could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("the state store failed: {0}")]
+pub struct StoreError(pub String);
+
+/// The port: what the gateway keeps between calls. Every method is atomic.
+pub trait StateStore: Send + Sync {
+    /// Keeps a new handle.
+    fn put_handle(&self, record: &HandleRecord) -> Result<(), StoreError>;
+    /// Claims a handle for one call, or says why not. Checks principal, target, tool and time in the same transaction.
+    fn claim_handle(&self, claim: &ClaimRequest<'_>) -> Result<Claim, StoreError>;
+    /// Gives a claim back: the call ended before its connector started.
+    fn unclaim_handle(&self, id: &HandleId, call: CallId) -> Result<(), StoreError>;
+    /// Ends a handle of this principal; false if there was none.
+    fn release_handle(&self, id: &HandleId, principal: &PrincipalId) -> Result<bool, StoreError>;
+    /// Forgets handles whose time has been over for a day, and returns how many.
+    fn sweep_handles(&self, now: Timestamp) -> Result<u64, StoreError>;
+}
+
+/// Who claims what for which use, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimRequest<'a> {
+    /// The handle.
+    pub id: &'a HandleId,
+    /// Who presents it.
+    pub principal: &'a PrincipalId,
+    /// For which target.
+    pub target: &'a TargetName,
+    /// For which tool.
+    pub tool: &'a ToolName,
+    /// For which call.
+    pub call: CallId,
+    /// Wall clock now.
+    pub now: Timestamp,
+    /// Boot clock now.
+    pub boot: BootInstant,
+    /// This boot.
+    pub boot_id: &'a str,
+}
