@@ -110,6 +110,14 @@ impl Intended {
     }
 }
 
+#[cfg(feature = "test-util")]
+impl Intended {
+    /// An intent that no journal holds, for the tests of what comes after it.
+    pub fn for_test(id: CallId, permit: Permit) -> Self {
+        Self { id, permit }
+    }
+}
+
 impl<T> Recorded<T> {
     /// The value, to be sent.
     pub fn into_inner(self) -> T {

@@ -191,6 +191,15 @@ impl Permit {
     }
 }
 
+#[cfg(feature = "test-util")]
+impl Permit {
+    /// A permit that no rule gave, for the tests of what comes after the decision.
+    pub fn for_test(principal: Principal, action: Action, limits: Limits, fences: Fences) -> Self {
+        let snapshot = SnapshotHash::new([0; 32]);
+        Self { grounds: Grounds { principal, action, rules: Vec::new(), limits, fences, snapshot } }
+    }
+}
+
 impl NetworkFence {
     /// Whether this address may be dialled. An IPv4-mapped IPv6 address counts as the IPv4 address it is.
     pub fn admits(&self, address: IpAddr) -> bool {
