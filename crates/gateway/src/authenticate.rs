@@ -1,0 +1,60 @@
+//! Stage 1: who is asking.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use audit::Origin;
+use model::Principal;
+
+/// What a client presented. Everything in it is untrusted but what the transport itself established
+/// (`os_user` from peer credentials, `certificate_names` from a verified chain, `client_ip` after trusted proxies).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Presented<'a> {
+    /// Every key found in `X-API-Key` and `Authorization: Bearer`; more than one different key is a failure.
+    pub api_keys: &'a [&'a str],
+    /// Subject alternative names of the verified client certificate.
+    pub certificate_names: &'a [String],
+    /// The local user behind a socket or stdio.
+    pub os_user: Option<&'a str>,
+    /// The client's address.
+    pub client_ip: Option<IpAddr>,
+    /// `http`, `stdio`, `socket` or `control`.
+    pub transport: &'static str,
+    /// What the client calls itself.
+    pub agent: Option<&'a str>,
+}
+
+/// A value that came from an authenticated principal. Only this module makes the first one.
+#[derive(Debug, Clone)]
+pub struct Authenticated<T> {
+    principal: Arc<Principal>,
+    origin: Origin,
+    inner: T,
+}
+
+/// Nobody we know. There is one text for all causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("authentication failed")]
+pub struct Unauthenticated;
+
+impl<T> Authenticated<T> {
+    /// Who.
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+
+    /// Where from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What they sent.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// The same principal with another value: what the front read after it knew who is asking.
+    pub fn with<U>(&self, inner: U) -> Authenticated<U> {
+        Authenticated { principal: Arc::clone(&self.principal), origin: self.origin.clone(), inner }
+    }
+}

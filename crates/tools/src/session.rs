@@ -1,0 +1,48 @@
+//! What connectors to hosts must do, declared by the tools that need it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broker::Lease;
+use model::{Failure, Host, Outcome};
+use tokio_util::sync::CancellationToken;
+
+/// Everything a connector may know of one run.
+#[derive(Clone, Copy)]
+pub struct HostRun<'a> {
+    /// The right to act, with the credential and, in its action, the command. Nothing else is sent.
+    pub lease: &'a Lease,
+    /// The inventory entry of the action's target.
+    pub host: &'a Host,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// How many bytes of output are kept, all streams together; the rest is counted and dropped while reading.
+    pub output: u64,
+    /// Cancelled when the caller goes away, the gate drops or the gateway stops.
+    pub cancel: &'a CancellationToken,
+    /// Told how many bytes have come so far.
+    pub progress: &'a (dyn Fn(u64) + Send + Sync),
+    /// Where the connector records what it does beside the command (the shell probe).
+    pub sub_events: &'a dyn SubEvents,
+}
+
+/// A connector to hosts.
+#[async_trait]
+pub trait HostShell: Send + Sync {
+    /// Runs the lease's command line, quoted canonically, and collects what it wrote.
+    ///
+    /// A non-zero exit status is an outcome. Failures carry `target.*`, `denied.network` or `call.cancelled` codes.
+    async fn exec(&self, run: HostRun<'_>) -> Result<Outcome, Failure>;
+
+    /// Dials, checks the host key and logs in; runs no command. The outcome's values tell address, host key and user.
+    async fn login(&self, run: HostRun<'_>) -> Result<Outcome, Failure>;
+}
+
+/// Records acts beside the main one, under the parent call's intent.
+#[async_trait]
+pub trait SubEvents: Send + Sync {
+    /// Before the act; it must not happen if this fails.
+    async fn begin(&self, event: &'static str, detail: &str) -> Result<(), Failure>;
+    /// After it, with how it went.
+    async fn end(&self, event: &'static str, result: &str) -> Result<(), Failure>;
+}

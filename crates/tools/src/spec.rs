@@ -1,0 +1,118 @@
+//! What every tool has.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use broker::Lease;
+use model::{Action, Answer, ErrorCode, Failure, Host, Inventory, Outcome, Target, Tier, ToolName, ToolSet};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Desk, HostShell, Schema, SubEvents};
+
+/// A tool as it is listed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ToolSpec {
+    /// Its one name.
+    pub name: ToolName,
+    /// Its set in rules.
+    pub set: ToolSet,
+    /// Its tier.
+    pub tier: Tier,
+    /// A short title for people.
+    pub title: &'static str,
+    /// One or two sentences for the agent.
+    pub description: &'static str,
+    /// What it takes.
+    pub input: Schema,
+    /// What its structured answer looks like, as JSON Schema 2020-12.
+    pub output: Value,
+    /// Hints for clients.
+    pub annotations: Annotations,
+    /// The audit event its completion is recorded as.
+    pub event: &'static str,
+}
+
+/// Hints for clients, derived from the tier and corrected per tool. No decision rests on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Annotations {
+    /// Changes nothing.
+    pub read_only: bool,
+    /// May destroy something.
+    pub destructive: bool,
+    /// Doing it twice is like doing it once.
+    pub idempotent: bool,
+    /// Reaches beyond the gateway.
+    pub open_world: bool,
+}
+
+impl Annotations {
+    /// What the tier says of itself.
+    pub fn of(tier: Tier) -> Self {
+        let changes = matches!(tier, Tier::Dangerous | Tier::Sudo);
+        Self { read_only: tier == Tier::Read, destructive: changes, idempotent: tier == Tier::Read, open_world: changes }
+    }
+}
+
+/// What `resolve` may look at.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// Declared targets.
+    pub inventory: &'a Inventory,
+    /// Names of the configured credential sources.
+    pub sources: &'a [String],
+    /// Whether policy could let this principal do anything at all on a target; what it cannot see is "not found".
+    pub sees: &'a (dyn Fn(&Target) -> bool + Sync),
+}
+
+impl<'a> Scene<'a> {
+    /// The host an agent means by an alias or an exact address, if it may know of it.
+    pub fn host(&self, alias_or_address: &str) -> Result<&'a Host, Failure> {
+        self.inventory.find_host(alias_or_address).filter(|host| (self.sees)(&host.target())).ok_or_else(|| {
+            let shown: String = alias_or_address.chars().take(80).collect();
+            Failure::new(ErrorCode::TargetUnknown, format!("there is no host `{shown}`"))
+                .with_hint("give an alias or the exact address of a host in the inventory; read `portcullis://hosts` for those you may use")
+        })
+    }
+}
+
+/// What `run` gets.
+#[derive(Clone, Copy)]
+pub struct ToolRun<'a> {
+    /// The right to act.
+    pub lease: &'a Lease,
+    /// The inventory entry of the target, for acts on hosts.
+    pub host: Option<&'a Host>,
+    /// Declared targets.
+    pub inventory: &'a Inventory,
+    /// The connector to hosts.
+    pub shell: &'a dyn HostShell,
+    /// The gateway itself.
+    pub desk: &'a dyn Desk,
+    /// How long all of it may take.
+    pub timeout: Duration,
+    /// How many bytes of output are kept.
+    pub output: u64,
+    /// When to stop.
+    pub cancel: &'a CancellationToken,
+    /// Told how many bytes have come so far.
+    pub progress: &'a (dyn Fn(u64) + Send + Sync),
+    /// Where acts beside the main one are recorded.
+    pub sub_events: &'a dyn SubEvents,
+}
+
+/// A tool.
+#[async_trait]
+pub trait Tool: Send + Sync {
+    /// How it is listed.
+    fn spec(&self) -> &ToolSpec;
+
+    /// What these arguments (already checked against the schema) would do. Looks at nothing but the scene.
+    fn resolve(&self, arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<Action, Failure>;
+
+    /// Does it.
+    async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure>;
+
+    /// Shows a success. Failures are shown alike for all tools, by [`crate::failed`].
+    fn render(&self, action: &Action, outcome: &Outcome) -> Answer;
+}

@@ -1,0 +1,87 @@
+//! `whoami`: what a principal may know of itself.
+
+use async_trait::async_trait;
+use model::{Action, Answer, CredentialUse, Failure, Limits, Outcome, SubAction, Target, Tier};
+use serde_json::{Map, Value, json};
+
+use crate::arguments::Listing;
+use crate::{Scene, Schema, Tool, ToolRun, ToolSpec};
+
+/// The tool.
+pub(crate) struct Whoami {
+    spec: ToolSpec,
+}
+
+impl Whoami {
+    pub(crate) fn new() -> Self {
+        Self {
+            spec: Listing {
+                name: "whoami",
+                set: "gateway",
+                tier: Tier::Read,
+                title: "Who am I",
+                description: "Tells which principal you are to the gateway, your groups, and the tools that policy could permit you.",
+                event: "tool_call",
+                input: Schema::default(),
+                output: json!({
+                    "type": "object",
+                    "properties": {
+                        "principal": { "type": "string" },
+                        "groups": { "type": "array", "items": { "type": "string" } },
+                        "tools": { "type": "array", "items": { "type": "string" } },
+                    },
+                    "required": ["principal", "groups", "tools"],
+                }),
+            }
+            .spec(),
+        }
+    }
+}
+
+#[async_trait]
+impl Tool for Whoami {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
+        Ok(on_gateway(&self.spec, arguments))
+    }
+
+    async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
+        let values = run.desk.whoami(run.lease.intended().permit().principal());
+        Ok(Outcome { values, ..Outcome::default() })
+    }
+
+    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+        let values = &outcome.values;
+        let principal = values.get("principal").and_then(Value::as_str).unwrap_or_default();
+        let text = format!(
+            "Principal: {principal}\nGroups: {}\nTools: {}",
+            joined(values.get("groups")),
+            joined(values.get("tools"))
+        );
+        Answer { text, structured: Value::Object(values.clone()), is_error: false }
+    }
+}
+
+/// An action on the gateway itself, without parts and without a credential.
+pub(crate) fn on_gateway(spec: &ToolSpec, arguments: &Map<String, Value>) -> Action {
+    Action {
+        tool: spec.name.clone(),
+        set: spec.set.clone(),
+        tier: spec.tier,
+        target: Target::gateway(),
+        parts: vec![SubAction::Whole],
+        command: None,
+        credential: CredentialUse::None,
+        limits: Limits::default(),
+        arguments: Value::Object(arguments.clone()),
+    }
+}
+
+/// A list of texts on one line; `none` if it is empty.
+pub(crate) fn joined(list: Option<&Value>) -> String {
+    let items: Vec<&str> = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+}
