@@ -24,6 +24,21 @@ impl Gateway {
         todo!()
     }
 
+    /// The same pipeline for an operator's verb (`operator:reload`), which is a tool that agents never see.
+    ///
+    /// `call.tool` is the verb without its prefix; `call.endpoint` is not looked at.
+    pub async fn operate(&self, call: Authenticated<ToolCall>) -> Result<Recorded<Answer>, NotRecorded> {
+        let _ = call.inner();
+        todo!()
+    }
+
+    /// Another principal on an operator's behalf: `stdio --as`, `call --as`. The operator needs `operator:impersonate`,
+    /// which is authorised and recorded like any verb; `None` if that is denied or there is no such principal.
+    pub async fn impersonate(&self, operator: &Authenticated<()>, principal: &str) -> Option<Authenticated<()>> {
+        let _ = (operator, principal);
+        todo!()
+    }
+
     /// The tools this principal may know of at an endpoint.
     pub async fn list_tools(&self, at: Authenticated<Endpoint>) -> Result<Recorded<ToolList>, NotRecorded> {
         let _ = at.inner();
