@@ -1,6 +1,15 @@
 //! The state port and its embedded engine.
 
-use model::{BootInstant, CallId, HandleId, PrincipalId, TargetName, Timestamp, CredentialRef, ToolName};
+mod handles;
+mod schema;
+mod sqlite;
+
+#[cfg(test)]
+mod tests;
+
+use model::{BootInstant, CallId, CredentialRef, HandleId, PrincipalId, TargetName, Timestamp, ToolName};
+
+pub use sqlite::SqliteStore;
 
 /// A handle as it is kept: a right, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +38,7 @@ pub struct HandleRecord {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// The claimer has it now.
-    Claimed(HandleRecord),
+    Claimed(Box<HandleRecord>),
     /// Somebody had it before.
     AlreadyConsumed,
     /// Its time is over.
@@ -51,9 +60,10 @@ pub trait StateStore: Send + Sync {
     fn put_handle(&self, record: &HandleRecord) -> Result<(), StoreError>;
     /// Claims a handle for one call, or says why not. Checks principal, target, tool and time in the same transaction.
     fn claim_handle(&self, claim: &ClaimRequest<'_>) -> Result<Claim, StoreError>;
-    /// Gives a claim back: the call ended before its connector started.
+    /// Gives a claim back: the call ended before its connector started. Nothing happens if another call has the
+    /// claim, or if the handle was released meanwhile.
     fn unclaim_handle(&self, id: &HandleId, call: CallId) -> Result<(), StoreError>;
-    /// Ends a handle of this principal; false if there was none.
+    /// Ends a handle of this principal; false if there was none, or if it was ended before.
     fn release_handle(&self, id: &HandleId, principal: &PrincipalId) -> Result<bool, StoreError>;
     /// Forgets handles whose time has been over for a day, and returns how many.
     fn sweep_handles(&self, now: Timestamp) -> Result<u64, StoreError>;
