@@ -5,6 +5,9 @@ mod endpoint;
 mod front;
 mod gateway;
 
+pub mod api_key;
+pub mod owner;
+
 pub use authenticate::{Authenticated, Presented, Unauthenticated};
 pub use endpoint::Endpoint;
 pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};
