@@ -6,6 +6,7 @@ mod snapshot;
 pub mod command;
 
 pub use decision::{
-    Allowed, ApprovalProof, ApprovalRequirement, Denial, Fences, NetworkFence, Obligations, Permit, Proofs, Undischarged,
+    Allowed, ApprovalProof, ApprovalRequirement, Denial, Fences, NetworkFence, Obligations, Permit, Proofs,
+    Undischarged,
 };
 pub use snapshot::{Moment, Snapshot, ToolFacts};
