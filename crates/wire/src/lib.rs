@@ -1,1 +1,40 @@
 //! MCP's JSON: envelopes, headers, server-sent events, both eras. Pure, borrowed, byte-faithful.
+//!
+//! One parse decides: [`Message::parse`] takes the bytes of one message, refuses whatever two parsers could
+//! read differently (duplicate keys at any depth, case variants of protocol keys, batches, lone surrogates,
+//! byte order marks, numbers nobody can hold), and borrows everything else from them. Ids and progress tokens
+//! go back out as the very bytes that came in.
+
+mod content;
+mod cursor;
+mod envelope;
+mod era;
+mod error;
+mod headers;
+mod methods;
+mod params;
+mod results;
+mod scan;
+mod sse;
+mod version;
+
+pub use content::{ResourceContents, TextContent};
+pub use cursor::Cursor;
+pub use envelope::{Message, Notification, ProgressToken, Refusal, Request, RequestId, Response};
+pub use era::{decide_http, decide_stream};
+pub use error::{ErrorData, RpcError, code, error_message};
+pub use headers::{
+    Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
+};
+pub use methods::Method;
+pub use params::{
+    CallParams, Cancelled, ClientName, InitializeParams, ListParams, Params, ReadParams, RequestMeta,
+};
+pub use results::{
+    Annotations, CacheScope, Caching, CallResult, Capabilities, Discover, Dress, EmptyResult, Initialize,
+    ListPrompts, ListResourceTemplates, ListResources, ListTools, ListingCapability, Progress, ReadResource,
+    Resource, ResourceTemplate, ServerInfo, Tool, ToolsCapability, write_notification, write_result,
+};
+pub use scan::{Malformed, ScanLimits, scan};
+pub use sse::{SseEvent, SseReader, SseTooLong, write_comment, write_event};
+pub use version::{Era, LATEST, LATEST_LEGACY, ProtocolVersion};

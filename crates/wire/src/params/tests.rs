@@ -1,0 +1,87 @@
+use super::{ClientName, Params};
+use crate::{Message, RpcError, ScanLimits};
+
+fn with<T>(params: &str, read: impl FnOnce(Params<'_>) -> Result<T, RpcError>) -> Result<T, RpcError> {
+    let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{params}}}"#);
+    match Message::parse(text.as_bytes(), ScanLimits::default()) {
+        Ok(Message::Request(request)) => request.params().and_then(read),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_is_a_name_and_an_object() {
+    let call = |params: &str| {
+        with(params, |p| p.call().map(|c| (c.name.into_owned(), c.arguments.map(|a| a.get().to_owned()))))
+    };
+    assert_eq!(
+        call(r#"{"name":"a\u0062","arguments":{"n":1.0e1 }}"#),
+        Ok(("ab".into(), Some(r#"{"n":1.0e1 }"#.into())))
+    );
+    assert_eq!(call(r#"{"name":"a"}"#), Ok(("a".into(), None)));
+    assert_eq!(call(r#"{"name":"a","arguments":null}"#), Ok(("a".into(), None)));
+    for wrong in [
+        "{}",
+        r#"{"name":1}"#,
+        r#"{"name":["a"]}"#,
+        r#"{"name":"a","arguments":[]}"#,
+        r#"{"name":"a","arguments":"{}"}"#,
+    ] {
+        assert!(call(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn meta_is_an_object_whose_fields_have_their_types() {
+    let meta = |params: &str| {
+        with(params, |p| {
+            let meta = p.meta()?;
+            Ok((
+                meta.protocol_version.clone().map(String::from),
+                meta.declares_capabilities(),
+                meta.client(),
+                meta.progress_token()?.is_some(),
+            ))
+        })
+    };
+    let full = r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},
+        "io.modelcontextprotocol/clientInfo":{"name":"x","version":"1"},"progressToken":"p","vendor/other":[1]}}"#;
+    assert_eq!(meta(full), Ok((Some("2026-07-28".into()), true, Some(ClientName("x/1".into())), true)));
+    assert_eq!(meta("{}"), Ok((None, false, None, false)));
+    assert_eq!(
+        meta(r#"{"_meta":{"io.modelcontextprotocol/clientCapabilities":[]}}"#),
+        Ok((None, false, None, false))
+    );
+    for wrong in [
+        r#"{"_meta":[]}"#,
+        r#"{"_meta":["2026-07-28",{},{},1]}"#,
+        r#"{"_meta":1}"#,
+        r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}"#,
+        r#"{"_meta":{"progressToken":1.5}}"#,
+        r#"{"_meta":{"progressToken":{}}}"#,
+    ] {
+        assert!(meta(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_other_methods_read_theirs() {
+    let initialize =
+        |params: &str| with(params, |p| p.initialize().map(|i| (i.protocol_version.into_owned(), i.client)));
+    assert_eq!(
+        initialize(
+            r#"{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"a\n","version":"2"}}"#
+        ),
+        Ok(("2025-11-25".into(), Some(ClientName("a\u{fffd}/2".into()))))
+    );
+    assert!(initialize("{}").is_err());
+    assert_eq!(with(r#"{"uri":"a:b"}"#, |p| p.read_resource().map(|r| r.uri.into_owned())), Ok("a:b".into()));
+    assert_eq!(
+        with(r#"{"requestId":"7"}"#, |p| p.cancelled().map(|c| c.request_id.as_json().to_owned())),
+        Ok("\"7\"".into())
+    );
+    assert!(with(r#"{"requestId":null}"#, |p| p.cancelled().map(drop)).is_err());
+    assert!(with(r#"{"cursor":7}"#, |p| p.list().map(drop)).is_err());
+    assert!(with(r#"{"cursor":"%"}"#, |p| p.list().map(drop)).is_err());
+    assert!(with(r#"{"cursor":null}"#, |p| p.list()).is_ok_and(|list| list.cursor.is_none()));
+}
