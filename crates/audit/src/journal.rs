@@ -129,3 +129,11 @@ impl<T> Recorded<T> {
         &self.0
     }
 }
+
+#[cfg(feature = "test-util")]
+impl<T> Recorded<T> {
+    /// A value that no journal holds, for the tests of the fronts.
+    pub fn for_test(value: T) -> Self {
+        Self(value)
+    }
+}

@@ -58,3 +58,11 @@ impl<T> Authenticated<T> {
         Authenticated { principal: Arc::clone(&self.principal), origin: self.origin.clone(), inner }
     }
 }
+
+#[cfg(feature = "test-util")]
+impl<T> Authenticated<T> {
+    /// A principal that no configuration names, for the tests of the fronts.
+    pub fn for_test(principal: Arc<Principal>, origin: Origin, inner: T) -> Self {
+        Self { principal, origin, inner }
+    }
+}
