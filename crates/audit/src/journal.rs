@@ -84,6 +84,11 @@ impl Journal {
         todo!()
     }
 
+    /// Whether the last write went well; `false` until a later one does.
+    pub fn healthy(&self) -> bool {
+        todo!()
+    }
+
     /// Writes an entry of its own.
     pub async fn event(&self, event: Event) -> Result<(), JournalError> {
         let _ = event;
@@ -127,6 +132,11 @@ impl<T> Recorded<T> {
     /// A look at it.
     pub fn inner(&self) -> &T {
         &self.0
+    }
+
+    /// Another shape of the same value, never more than was recorded. Only the gateway calls this.
+    pub fn map<U>(self, shape: impl FnOnce(T) -> U) -> Recorded<U> {
+        Recorded(shape(self.0))
     }
 }
 

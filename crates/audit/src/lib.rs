@@ -2,6 +2,8 @@
 
 mod entry;
 mod journal;
+mod meter;
 
 pub use entry::{CompletionFacts, Event, Origin};
+pub use meter::AuthFailureMeter;
 pub use journal::{BeginError, Durability, Intended, Journal, JournalError, Pending, Recorded};

@@ -46,14 +46,16 @@ pub fn generate(entropy: &dyn Entropy) -> Result<(ApiKey, String), NoEntropy> {
     let (mut prefix, mut random) = ([0; PREFIX_DIGITS / 2], [0; SECRET_CHARACTERS]);
     entropy.fill(&mut prefix)?;
     entropy.fill(&mut random)?;
-    let secret = random.iter().map(|byte| ALPHABET.get(usize::from(byte & 63)).map_or('A', |c| char::from(*c)));
+    let secret =
+        random.iter().map(|byte| ALPHABET.get(usize::from(byte & 63)).map_or('A', |c| char::from(*c)));
     let mut text = String::with_capacity(MARK.len() + PREFIX_DIGITS + 1 + SECRET_CHARACTERS);
     text.push_str(MARK);
     text.push_str(&hex::encode(prefix));
     text.push('_');
     text.extend(secret);
     random.zeroize();
-    let hash = format!("{}:{}", text.get(..MARK.len() + PREFIX_DIGITS).unwrap_or_default(), hash_of(&text).to_hex());
+    let hash =
+        format!("{}:{}", text.get(..MARK.len() + PREFIX_DIGITS).unwrap_or_default(), hash_of(&text).to_hex());
     Ok((ApiKey(text), hash))
 }
 
@@ -61,7 +63,9 @@ pub fn generate(entropy: &dyn Entropy) -> Result<(ApiKey, String), NoEntropy> {
 pub fn prefix(presented: &str) -> Option<&str> {
     let (prefix, secret) = presented.split_at_checked(MARK.len() + PREFIX_DIGITS)?;
     let secret = secret.strip_prefix('_')?;
-    let fits = is_prefix(prefix) && secret.len() == SECRET_CHARACTERS && secret.bytes().all(|b| ALPHABET.contains(&b));
+    let fits = is_prefix(prefix)
+        && secret.len() == SECRET_CHARACTERS
+        && secret.bytes().all(|b| ALPHABET.contains(&b));
     fits.then_some(prefix)
 }
 

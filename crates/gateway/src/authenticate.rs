@@ -37,6 +37,24 @@ pub struct Authenticated<T> {
 #[error("authentication failed")]
 pub struct Unauthenticated;
 
+impl Authenticated<()> {
+    /// Only the directory's yes leads here.
+    pub(crate) fn new(principal: Arc<Principal>, presented: &Presented<'_>) -> Self {
+        let origin = Origin {
+            client_ip: presented.client_ip,
+            transport: presented.transport,
+            agent: presented.agent.map(str::to_owned),
+            parent: None,
+        };
+        Self { principal, origin, inner: () }
+    }
+
+    /// An operator who may act as another principal, after `operator:impersonate` was permitted.
+    pub(crate) fn acting_as(&self, principal: Arc<Principal>) -> Self {
+        Self { principal, origin: self.origin.clone(), inner: () }
+    }
+}
+
 impl<T> Authenticated<T> {
     /// Who.
     pub fn principal(&self) -> &Arc<Principal> {

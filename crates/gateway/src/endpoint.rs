@@ -31,7 +31,16 @@ impl Endpoint {
             Self::Credentials => set == "credentials",
             Self::Ssh => matches!(
                 set,
-                "host" | "session" | "sftp-read" | "file-ops" | "exec" | "sudo" | "shell" | "docker" | "systemctl" | "pkg"
+                "host"
+                    | "session"
+                    | "sftp-read"
+                    | "file-ops"
+                    | "exec"
+                    | "sudo"
+                    | "shell"
+                    | "docker"
+                    | "systemctl"
+                    | "pkg"
             ),
             Self::Gateway => set == "gateway",
         }

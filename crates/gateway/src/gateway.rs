@@ -1,70 +1,275 @@
 //! The gateway as its fronts see it.
 
-use audit::Recorded;
-use model::Answer;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Recorded};
+use broker::Broker;
+use guard::Guard;
+use model::{Answer, Clock, Principal, ToolName};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+use tools::{Catalogue, HostShell, Tool, ToolSpec};
+
+use crate::live::Live;
+use crate::pipeline;
+use crate::rates::Rates;
+use crate::resolve::{Shelf, tool_facts};
+use crate::resources::{ReadResource, listings};
 use crate::{
     Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
     Unauthenticated,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
-pub struct Gateway {}
+pub struct Gateway {
+    pub(crate) journal: Journal,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) guard: Guard,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) shell: Arc<dyn HostShell>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rates: Rates,
+    meter: Arc<AuthFailureMeter>,
+    live: ArcSwap<Live>,
+    verbs: BTreeMap<String, Arc<dyn Tool>>,
+    read_resource: Arc<dyn Tool>,
+}
+
+/// What a gateway is built from; the application makes every part.
+pub struct GatewayParts {
+    /// The journal of the state folder.
+    pub journal: Journal,
+    /// Handles and leases.
+    pub broker: Arc<Broker>,
+    /// The guard; a transparent one only in the canary tests' positive control.
+    pub guard: Guard,
+    /// The built-in tools.
+    pub catalogue: Arc<Catalogue>,
+    /// Operators' verbs, named `operator:VERB`.
+    pub verbs: Vec<Arc<dyn Tool>>,
+    /// The connector to hosts.
+    pub shell: Arc<dyn HostShell>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// Counts failed authentications for the journal.
+    pub meter: Arc<AuthFailureMeter>,
+    /// What is in force at the start.
+    pub live: Live,
+}
 
 impl Gateway {
-    /// Stage 1. Failures are counted and recorded aggregated; they all look alike to the client.
-    pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated<()>, Unauthenticated> {
-        let _ = presented;
-        todo!()
+    /// Puts the parts together.
+    pub fn new(parts: GatewayParts) -> Self {
+        let GatewayParts { journal, broker, guard, catalogue, verbs, shell, clock, meter, live } = parts;
+        Self {
+            journal,
+            broker,
+            guard,
+            shell,
+            clock,
+            meter,
+            rates: Rates::default(),
+            live: ArcSwap::from_pointee(live),
+            verbs: verbs.into_iter().map(|verb| (verb.spec().name.to_string(), verb)).collect(),
+            read_resource: Arc::new(ReadResource::new(Arc::clone(&catalogue))),
+            catalogue,
+        }
     }
 
-    /// The pipeline, from resolve to record.
-    pub async fn call(&self, call: Authenticated<ToolCall>) -> Result<Recorded<Answer>, NotRecorded> {
-        let _ = call.inner();
-        todo!()
+    /// What is in force now.
+    pub fn live(&self) -> Arc<Live> {
+        self.live.load_full()
+    }
+
+    /// Puts something else in force, whole. Calls under way end under what they started with, but no permit of
+    /// the old policy becomes an intent any more.
+    pub fn swap(&self, live: Live) {
+        self.live.store(Arc::new(live));
+    }
+
+    /// Stage 1. Failures are counted and recorded aggregated; they all look alike to the client.
+    pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated<()>, Unauthenticated> {
+        let live = self.live.load();
+        match live.directory.identify(presented) {
+            Some(principal) => Ok(Authenticated::new(Arc::clone(principal), presented)),
+            None => {
+                self.meter.count(presented.client_ip, presented.transport);
+                Err(Unauthenticated)
+            }
+        }
+    }
+
+    /// The pipeline, from resolve to record. It goes on to its record when the caller stops waiting.
+    pub async fn call(
+        self: &Arc<Self>,
+        call: Authenticated<ToolCall>,
+    ) -> Result<Recorded<Answer>, NotRecorded> {
+        self.spawn(call, Shelf::Tools).await
     }
 
     /// The same pipeline for an operator's verb (`operator:reload`), which is a tool that agents never see.
     ///
     /// `call.tool` is the verb without its prefix; `call.endpoint` is not looked at.
-    pub async fn operate(&self, call: Authenticated<ToolCall>) -> Result<Recorded<Answer>, NotRecorded> {
-        let _ = call.inner();
-        todo!()
+    pub async fn operate(
+        self: &Arc<Self>,
+        call: Authenticated<ToolCall>,
+    ) -> Result<Recorded<Answer>, NotRecorded> {
+        self.spawn(call, Shelf::Verbs).await
     }
 
     /// Another principal on an operator's behalf: `stdio --as`, `call --as`. The operator needs `operator:impersonate`,
     /// which is authorised and recorded like any verb; `None` if that is denied or there is no such principal.
-    pub async fn impersonate(&self, operator: &Authenticated<()>, principal: &str) -> Option<Authenticated<()>> {
-        let _ = (operator, principal);
-        todo!()
+    pub async fn impersonate(
+        self: &Arc<Self>,
+        operator: &Authenticated<()>,
+        principal: &str,
+    ) -> Option<Authenticated<()>> {
+        let arguments = json!({ "principal": principal }).to_string();
+        let call = ToolCall {
+            endpoint: Endpoint::All,
+            tool: "impersonate".to_owned(),
+            arguments: serde_json::value::RawValue::from_string(arguments).ok(),
+            cancel: CancellationToken::new(),
+            progress: None,
+        };
+        let answer = self.operate(operator.with(call)).await.ok()?.into_inner();
+        let live = self.live.load();
+        let principal = live.directory.principal(principal).filter(|_| !answer.is_error)?;
+        Some(operator.acting_as(Arc::clone(principal)))
     }
 
     /// The tools this principal may know of at an endpoint.
     pub async fn list_tools(&self, at: Authenticated<Endpoint>) -> Result<Recorded<ToolList>, NotRecorded> {
-        let _ = at.inner();
-        todo!()
+        let live = self.live();
+        let tools = ToolList(self.visible_tools(&live, at.principal(), *at.inner()).cloned().collect());
+        self.listed(&at.with(()), "tools_list", tools).await
     }
 
     /// The resources this principal may know of.
-    pub async fn list_resources(&self, who: Authenticated<()>) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
-        let _ = who.inner();
-        todo!()
+    pub async fn list_resources(
+        &self,
+        who: Authenticated<()>,
+    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
+        let live = self.live();
+        let hosts = live.inventory.hosts().filter(|host| live.snapshot.sees(who.principal(), &host.target()));
+        let tools = self.visible_tools(&live, who.principal(), Endpoint::All).map(|tool| tool.spec());
+        let resources = listings(hosts, tools);
+        self.listed(&who, "resources_list", resources).await
     }
 
     /// One resource by its address; `None` is "not found", also when not visible.
-    pub async fn read_resource(&self, uri: Authenticated<String>) -> Result<Recorded<Option<Resource>>, NotRecorded> {
-        let _ = uri.inner();
-        todo!()
+    pub async fn read_resource(
+        self: &Arc<Self>,
+        uri: Authenticated<String>,
+    ) -> Result<Recorded<Option<Resource>>, NotRecorded> {
+        let arguments = json!({ "uri": uri.inner() }).to_string();
+        let call = ToolCall {
+            endpoint: Endpoint::All,
+            tool: ReadResource::NAME.to_owned(),
+            arguments: serde_json::value::RawValue::from_string(arguments).ok(),
+            cancel: CancellationToken::new(),
+            progress: None,
+        };
+        Ok(self.spawn(uri.with(call), Shelf::Resources).await?.map(resource))
     }
 
-    /// Records that a session was used by another principal than its own; best effort, bounded.
+    /// Records that a session was used by another principal than its own; best effort, bounded by the journal's queue.
     pub async fn session_misused(&self, who: Authenticated<()>) {
-        let _ = who.inner();
-        todo!()
+        let event = Event {
+            event: "session_misused",
+            principal: Some(who.principal().id.clone()),
+            origin: who.origin().clone(),
+            tool: None,
+            fields: Map::new(),
+        };
+        if let Err(error) = self.journal.event(event).await {
+            tracing::error!(%error, "a misused session could not be recorded");
+        }
     }
 
     /// Whether the gateway can do its work.
     pub fn health(&self) -> Health {
-        todo!()
+        let journal = self.journal.healthy();
+        let live = self.live.load();
+        let details = json!({
+            "status": if journal { "ok" } else { "failing" },
+            "journal": if journal { "ok" } else { "cannot be written" },
+            "snapshot": live.snapshot.hash().to_string(),
+            "principals": live.directory.entries().len(),
+            "hosts": live.inventory.hosts().count(),
+        });
+        Health { ok: journal, details }
     }
+
+    /// Names and specs of the verbs, for rules and completions.
+    pub fn verbs(&self) -> impl Iterator<Item = &ToolSpec> {
+        self.verbs.values().map(|verb| verb.spec())
+    }
+
+    pub(crate) fn verb(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        self.verbs.get(&format!("operator:{name}"))
+    }
+
+    pub(crate) fn resource_tool(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        (name == ReadResource::NAME).then_some(&self.read_resource)
+    }
+
+    pub(crate) fn visible_tools<'a>(
+        &'a self,
+        live: &'a Live,
+        principal: &'a Principal,
+        endpoint: Endpoint,
+    ) -> impl Iterator<Item = &'a Arc<dyn Tool>> {
+        self.catalogue.tools().filter(move |tool| {
+            let spec = tool.spec();
+            endpoint.serves(spec.set.as_str()) && live.snapshot.visible(principal, &tool_facts(spec))
+        })
+    }
+
+    pub(crate) fn not_recorded(&self, error: &JournalError) -> NotRecorded {
+        tracing::error!(%error, "an answer was withheld because its record could not be written");
+        NotRecorded
+    }
+
+    /// A call outlives the connection it came on: a dropped client cancels it, it never loses its record.
+    async fn spawn(
+        self: &Arc<Self>,
+        call: Authenticated<ToolCall>,
+        shelf: Shelf,
+    ) -> Result<Recorded<Answer>, NotRecorded> {
+        let gateway = Arc::clone(self);
+        let running = tokio::spawn(async move { pipeline::run(&gateway, call, shelf).await });
+        running.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a call ended in a defect");
+            Err(NotRecorded)
+        })
+    }
+
+    async fn listed<T: Send>(
+        &self,
+        who: &Authenticated<()>,
+        event: &'static str,
+        listing: T,
+    ) -> Result<Recorded<T>, NotRecorded> {
+        let name = ToolName::parse(event).map_err(|_| NotRecorded)?;
+        let pending = self.journal.pending(who.principal(), who.origin().clone(), &name);
+        let facts = CompletionFacts { event, decision: "allowed", ..CompletionFacts::default() };
+        let guarded = self.guard.admit_own(listing);
+        self.journal.complete(pending, facts, guarded).await.map_err(|error| self.not_recorded(&error))
+    }
+}
+
+fn resource(answer: Answer) -> Option<Resource> {
+    let field = |name: &str| answer.structured.get(name).and_then(Value::as_str).map(str::to_owned);
+    if answer.is_error {
+        return None;
+    }
+    let mime_type = if field("mime_type").as_deref() == Some("text/markdown") {
+        "text/markdown"
+    } else {
+        "application/json"
+    };
+    Some(Resource { uri: field("uri")?, mime_type, text: answer.text })
 }

@@ -1,14 +1,29 @@
 //! The pipeline and what surrounds it: authentication, obligations, limits, the control socket.
 
 mod authenticate;
+mod authorise;
+mod clock;
+mod desk;
+mod directory;
+mod discharge;
 mod endpoint;
+mod execute;
+mod facts;
 mod front;
 mod gateway;
+mod live;
+mod pipeline;
+mod rates;
+mod resolve;
+mod resources;
 
 pub mod api_key;
 pub mod owner;
 
 pub use authenticate::{Authenticated, Presented, Unauthenticated};
+pub use clock::{SystemClock, SystemEntropy};
+pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
 pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, GatewayParts};
+pub use live::Live;

@@ -81,7 +81,9 @@ impl OwnError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Owned { .. } => Some("a gateway is running on it: stop that one, or ask it instead".to_owned()),
+            Self::Owned { .. } => {
+                Some("a gateway is running on it: stop that one, or ask it instead".to_owned())
+            }
             Self::Unsafe { state, .. } => {
                 Some(format!("give it to the gateway's own user alone: `chmod 700 {}`", state.display()))
             }
@@ -99,7 +101,10 @@ fn check(state: &Path) -> Result<(), OwnError> {
         return Err(refused("is not a folder".to_owned()));
     }
     if metadata.uid() != me {
-        return Err(refused(format!("belongs to the user of id {}, and this process runs as {me}", metadata.uid())));
+        return Err(refused(format!(
+            "belongs to the user of id {}, and this process runs as {me}",
+            metadata.uid()
+        )));
     }
     if metadata.mode() & 0o022 != 0 {
         return Err(refused(format!("can be written by others (mode {:04o})", metadata.mode() & 0o7777)));

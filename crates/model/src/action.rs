@@ -128,7 +128,8 @@ impl SubAction {
 }
 
 fn joints(line: &CommandLine) -> Vec<String> {
-    let lengths = std::iter::once(line.first.commands.len()).chain(line.rest.iter().map(|(_, p)| p.commands.len()));
+    let lengths =
+        std::iter::once(line.first.commands.len()).chain(line.rest.iter().map(|(_, p)| p.commands.len()));
     let kinds = line.rest.iter().map(|(joint, _)| format!("{joint:?}"));
     lengths.map(|n| n.to_string()).chain(kinds).collect()
 }

@@ -15,7 +15,9 @@ pub struct CommandLine {
 impl CommandLine {
     /// Every simple command of the line, in order.
     pub fn commands(&self) -> impl Iterator<Item = &SimpleCommand> {
-        std::iter::once(&self.first).chain(self.rest.iter().map(|(_, pipeline)| pipeline)).flat_map(|p| &p.commands)
+        std::iter::once(&self.first)
+            .chain(self.rest.iter().map(|(_, pipeline)| pipeline))
+            .flat_map(|p| &p.commands)
     }
 }
 

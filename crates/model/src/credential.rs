@@ -194,7 +194,10 @@ mod tests {
     #[test]
     fn references_are_read_and_written_alike() {
         let reference = CredentialRef::parse("cyberark:PROD-LINUX/svc root/a").unwrap();
-        assert_eq!((reference.source(), reference.safe(), reference.object()), ("cyberark", "PROD-LINUX", "svc root/a"));
+        assert_eq!(
+            (reference.source(), reference.safe(), reference.object()),
+            ("cyberark", "PROD-LINUX", "svc root/a")
+        );
         assert_eq!(reference.to_string(), "cyberark:PROD-LINUX/svc root/a");
         for wrong in ["", "x", "a:b", "a:/c", "A:b/c", "a:b/", "a:b/*", "a:b;c/d"] {
             assert!(CredentialRef::parse(wrong).is_err(), "{wrong}");

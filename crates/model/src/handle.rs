@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn what_does_not_look_like_a_handle_is_refused() {
-        for text in ["", "secret://", "secret://short", "http://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
+        for text in ["", "secret://", "secret://short", "http://AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+        {
             assert_eq!(HandleToken::parse(text), None, "{text}");
         }
     }

@@ -24,7 +24,9 @@ pub use command::{CommandLine, Joint, Pipeline, SimpleCommand};
 pub use credential::{CredentialPattern, CredentialRef, CredentialSpec, MalformedCredential, SecretLocation};
 pub use failure::{ErrorCode, Failure, Fault};
 pub use handle::{HandleId, HandleToken};
-pub use ids::{CallId, GroupName, MalformedName, PrincipalId, RuleName, SnapshotHash, TargetName, ToolName, ToolSet};
+pub use ids::{
+    CallId, GroupName, MalformedName, PrincipalId, RuleName, SnapshotHash, TargetName, ToolName, ToolSet,
+};
 pub use inventory::{Host, Inventory, Platform, Shell};
 pub use limits::Limits;
 pub use outcome::{Exit, Outcome, Stream};

@@ -40,7 +40,8 @@ impl Target {
     /// The gateway as a target. Its name is reserved: no inventory entry can have it.
     pub fn gateway() -> Self {
         Self {
-            name: TargetName::parse(Self::GATEWAY).unwrap_or_else(|_| unreachable!("the literal is a target name")),
+            name: TargetName::parse(Self::GATEWAY)
+                .unwrap_or_else(|_| unreachable!("the literal is a target name")),
             kind: TargetKind::Gateway,
             tags: BTreeSet::new(),
             address: None,

@@ -50,7 +50,8 @@ impl Timestamp {
         }
         let number = |from: usize, to: usize| text.get(from..to).and_then(|t| t.parse::<i64>().ok());
         let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-        let (hour, minute, second, millis) = (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 23)?);
+        let (hour, minute, second, millis) =
+            (number(11, 13)?, number(14, 16)?, number(17, 19)?, number(20, 23)?);
         if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
             return None;
         }

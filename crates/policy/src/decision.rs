@@ -117,6 +117,11 @@ impl Allowed {
         Self { grounds: Grounds { principal, action, rules, limits, fences, snapshot }, obligations }
     }
 
+    /// Who asked.
+    pub fn principal(&self) -> &Principal {
+        &self.grounds.principal
+    }
+
     /// What is still open.
     pub fn obligations(&self) -> &Obligations {
         &self.obligations

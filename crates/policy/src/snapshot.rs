@@ -1,6 +1,6 @@
 //! The compiled whole of the rules, and the decision it makes.
 
-use model::{Action, Limits, Principal, SnapshotHash, Tier, ToolName, ToolSet};
+use model::{Action, Limits, Principal, SnapshotHash, Target, Tier, ToolName, ToolSet};
 
 use crate::{Allowed, Denial, NetworkFence};
 
@@ -56,6 +56,13 @@ impl Snapshot {
     /// Whether some rule could permit this tool to this principal on some target.
     pub fn visible(&self, principal: &Principal, tool: &ToolFacts) -> bool {
         let _ = (principal, tool);
+        todo!()
+    }
+
+    /// Whether some rule could permit this principal anything at all on this target, and no unconditional forbid
+    /// covers all of it. A target that is not seen is "not found". The gateway itself is always seen.
+    pub fn sees(&self, principal: &Principal, target: &Target) -> bool {
+        let _ = (principal, target);
         todo!()
     }
 

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 pub fn denied(denial: &Denial) -> Answer {
     let status = if denial.code == ErrorCode::ApprovalRequired { "approval_required" } else { "denied" };
     let rule = denial.rule.as_ref().map(|rule| rule.as_str().to_owned());
-    let mut text = format!("{}: {}", if status == "denied" { "Denied" } else { "Approval required" }, denial.reason);
+    let mut text =
+        format!("{}: {}", if status == "denied" { "Denied" } else { "Approval required" }, denial.reason);
     push_line(&mut text, "Code", Some(denial.code.as_str()));
     push_line(&mut text, "Rule", rule.as_deref());
     push_line(&mut text, "Hint", denial.hint.as_deref());

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use broker::IssueRequest;
 use model::{
-    Action, Answer, CredentialRef, CredentialUse, ErrorCode, Failure, Limits, Outcome, SubAction, Target, Tier,
-    ToolName,
+    Action, Answer, CredentialRef, CredentialUse, ErrorCode, Failure, Limits, Outcome, SubAction, Target,
+    Tier, ToolName,
 };
 use serde_json::{Map, Value, json};
 
@@ -92,7 +92,8 @@ impl Tool for GetCredential {
                 targets.extend(run.inventory.host(&target.name).cloned());
             }
         }
-        let credential = wanted.ok_or_else(|| Failure::new(ErrorCode::Internal, "the call lost its credential"))?;
+        let credential =
+            wanted.ok_or_else(|| Failure::new(ErrorCode::Internal, "the call lost its credential"))?;
         let reason = action.arguments.get("reason").and_then(Value::as_str).map(str::to_owned);
         let tools = vec![host_tool()?];
         let issued = run.desk.issue(run.lease, IssueRequest { credential, targets, tools, reason }).await?;
@@ -110,8 +111,12 @@ impl Tool for GetCredential {
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
         let field = |name: &str| outcome.values.get(name).and_then(Value::as_str).unwrap_or("unknown");
-        let text =
-            format!("Handle: {}\nUsername: {}\nAddress: {}", field("handle"), field("username"), field("address"));
+        let text = format!(
+            "Handle: {}\nUsername: {}\nAddress: {}",
+            field("handle"),
+            field("username"),
+            field("address")
+        );
         Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
     }
 }
@@ -129,7 +134,11 @@ fn named_credential(arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<
     };
     if let Some(source) = text(arguments, "source") {
         let credential = named(source)?;
-        return if scene.sources.iter().any(|known| known == source) { Ok(credential) } else { Err(not_for_you(&credential)) };
+        return if scene.sources.iter().any(|known| known == source) {
+            Ok(credential)
+        } else {
+            Err(not_for_you(&credential))
+        };
     }
     let mut could_answer = Vec::new();
     for source in scene.sources {

@@ -54,7 +54,9 @@ impl Schema {
 
     /// Checks arguments; a failure names the path and what was expected, never more than 80 characters of the value.
     pub fn check(&self, arguments: &Map<String, Value>) -> Result<(), Failure> {
-        if let Some(unknown) = arguments.keys().find(|key| !self.fields.iter().any(|field| field.name == *key)) {
+        if let Some(unknown) =
+            arguments.keys().find(|key| !self.fields.iter().any(|field| field.name == *key))
+        {
             let known: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
             let shown: String = unknown.chars().take(80).collect();
             return Err(wrong(format!("unknown argument `{shown}`"))
@@ -112,7 +114,8 @@ impl Field {
         if fits {
             return Ok(());
         }
-        Err(wrong(format!("argument `{}` is wrong", self.name)).with_hint(format!("expected {}", self.expected())))
+        Err(wrong(format!("argument `{}` is wrong", self.name))
+            .with_hint(format!("expected {}", self.expected())))
     }
 }
 

@@ -50,7 +50,12 @@ impl Annotations {
     /// What the tier says of itself.
     pub fn of(tier: Tier) -> Self {
         let changes = matches!(tier, Tier::Dangerous | Tier::Sudo);
-        Self { read_only: tier == Tier::Read, destructive: changes, idempotent: tier == Tier::Read, open_world: changes }
+        Self {
+            read_only: tier == Tier::Read,
+            destructive: changes,
+            idempotent: tier == Tier::Read,
+            open_world: changes,
+        }
     }
 }
 
@@ -63,6 +68,8 @@ pub struct Scene<'a> {
     pub sources: &'a [String],
     /// Whether policy could let this principal do anything at all on a target; what it cannot see is "not found".
     pub sees: &'a (dyn Fn(&Target) -> bool + Sync),
+    /// Whether a tool is visible to this principal.
+    pub sees_tool: &'a (dyn Fn(&ToolSpec) -> bool + Sync),
 }
 
 impl<'a> Scene<'a> {

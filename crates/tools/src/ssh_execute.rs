@@ -99,8 +99,10 @@ impl Tool for SshExecute {
             (None, None) => "none (the host did not tell)".to_owned(),
         };
         let (stdout, stderr) = (stream(outcome, "stdout"), stream(outcome, "stderr"));
-        let mut text =
-            format!("Host: {}\nCommand: {command}\nExit code: {ended}\n\n--- stdout ---\n{stdout}", action.target.name);
+        let mut text = format!(
+            "Host: {}\nCommand: {command}\nExit code: {ended}\n\n--- stdout ---\n{stdout}",
+            action.target.name
+        );
         if !stderr.is_empty() {
             if !text.ends_with('\n') {
                 text.push('\n');
@@ -121,7 +123,8 @@ impl Tool for SshExecute {
 }
 
 fn stream(outcome: &Outcome, name: &str) -> String {
-    let bytes = outcome.streams.iter().find(|stream| stream.name == name).map(|stream| stream.bytes.as_slice());
+    let bytes =
+        outcome.streams.iter().find(|stream| stream.name == name).map(|stream| stream.bytes.as_slice());
     String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned()
 }
 

@@ -82,6 +82,7 @@ pub(crate) fn on_gateway(spec: &ToolSpec, arguments: &Map<String, Value>) -> Act
 
 /// A list of texts on one line; `none` if it is empty.
 pub(crate) fn joined(list: Option<&Value>) -> String {
-    let items: Vec<&str> = list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let items: Vec<&str> =
+        list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }

@@ -1,0 +1,27 @@
+//! Stage 4: obligations.
+
+use model::ErrorCode;
+use policy::{Allowed, Denial, Permit, Proofs};
+
+use crate::gateway::Gateway;
+use crate::live::Live;
+
+/// Meets what can be met: the rate. Approvals cannot be given yet, so a rule that asks for one ends here.
+pub(crate) fn discharge(gateway: &Gateway, allowed: Allowed) -> Result<Permit, Denial> {
+    let per_minute = allowed.limits().calls_per_minute.unwrap_or(Live::CALLS_PER_MINUTE);
+    if !gateway.rates.take(&allowed.principal().id, per_minute, gateway.clock.boot()) {
+        return Err(over_rate(per_minute));
+    }
+    allowed.discharge(Proofs::default()).map_err(|undischarged| undischarged.denial)
+}
+
+/// The denial of one call too many.
+pub(crate) fn over_rate(per_minute: u32) -> Denial {
+    Denial {
+        code: ErrorCode::DeniedRate,
+        rule: None,
+        reason: format!("more than {per_minute} calls in a minute"),
+        hint: Some("wait some seconds and call again".to_owned()),
+        allowed_instead: Vec::new(),
+    }
+}

@@ -1,0 +1,98 @@
+//! What the completion entry says of a call, gathered as the call goes on.
+
+use audit::CompletionFacts;
+use guard::Guarded;
+use model::{Answer, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction};
+use policy::Permit;
+use serde_json::Value;
+
+use crate::pipeline::Refusal;
+use crate::resolve::Resolved;
+
+/// Before anything is known.
+pub(crate) fn opening() -> CompletionFacts {
+    CompletionFacts { event: "tool_call", decision: "denied", ..CompletionFacts::default() }
+}
+
+/// The action is known.
+pub(crate) fn resolved(facts: &mut CompletionFacts, resolved: &Resolved) {
+    let action = &resolved.action;
+    facts.event = resolved.tool.spec().event;
+    facts.target = Some(action.target.name.to_string());
+    facts.action_digest = Some(action.digest());
+    facts.command = action.arguments.get("command").and_then(Value::as_str).map(str::to_owned);
+    facts.credential = action.parts.iter().find_map(|part| match part {
+        SubAction::Credential { credential, .. } => Some(credential.clone()),
+        SubAction::Whole | SubAction::Command(_) => None,
+    });
+    facts.handle_id = match &action.credential {
+        CredentialUse::Handle(token) => Some(token.id()),
+        CredentialUse::None | CredentialUse::Inventory => None,
+    };
+}
+
+/// Policy permitted it.
+pub(crate) fn permitted(facts: &mut CompletionFacts, permit: &Permit) {
+    facts.decision = "allowed";
+    facts.rules = permit.rules().to_vec();
+}
+
+/// The target has answered.
+pub(crate) fn executed(facts: &mut CompletionFacts, result: &Result<Outcome, Failure>) {
+    match result {
+        Ok(outcome) => {
+            facts.exit_code = match &outcome.exit {
+                Some(Exit::Status(status)) => Some(*status),
+                Some(Exit::Signal(_) | Exit::Unknown) | None => None,
+            };
+            let issued = outcome.values.get("handle").and_then(Value::as_str).and_then(HandleToken::parse);
+            if let Some(token) = issued {
+                facts.handle_id = Some(token.id());
+                facts.ttl_seconds = outcome.values.get("ttl_seconds").and_then(Value::as_u64);
+            }
+        }
+        Err(failure) => failed(facts, failure),
+    }
+}
+
+/// The call stopped before its answer; this is what the agent is told.
+pub(crate) fn refused(facts: &mut CompletionFacts, refusal: Refusal) -> Answer {
+    match refusal {
+        Refusal::Denied(denial) => {
+            facts.decision = if denial.code == ErrorCode::ApprovalRequired { "pending" } else { "denied" };
+            facts.error_code = Some(denial.code);
+            facts.fault = Some(denial.code.fault());
+            facts.rules = denial.rule.iter().cloned().collect();
+            facts.reason = Some(denial.reason.clone());
+            tools::denied(&denial)
+        }
+        Refusal::Failed(failure) => {
+            failed(facts, &failure);
+            tools::failed(&failure)
+        }
+    }
+}
+
+/// The guard has looked: a withheld output is an event of its own name.
+pub(crate) fn guarded(facts: &mut CompletionFacts, guarded: &Guarded<Answer>) {
+    if guarded.report().withheld {
+        facts.event = "secret_in_output";
+        facts.error_code = Some(ErrorCode::SecretInOutput);
+        facts.fault = Some(ErrorCode::SecretInOutput.fault());
+    }
+}
+
+fn failed(facts: &mut CompletionFacts, failure: &Failure) {
+    facts.error_code = Some(failure.code());
+    facts.fault = Some(failure.fault());
+    facts.vendor_code = failure.vendor().map(str::to_owned);
+    facts.reason = Some(failure.message().to_owned());
+    if facts.decision == "allowed" {
+        facts.decision = "failed";
+    }
+    match failure.code() {
+        ErrorCode::HandleExpired => facts.event = "handle_expired",
+        ErrorCode::HandleAlreadyConsumed => facts.event = "handle_consumed",
+        _ => {}
+    }
+}

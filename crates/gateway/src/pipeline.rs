@@ -1,0 +1,107 @@
+//! The pipeline: every privileged act goes through these stages, each called once, in this order.
+
+use std::sync::Arc;
+
+use audit::{BeginError, CompletionFacts, Pending, Recorded};
+use guard::{Guarded, Scanner};
+use model::{Answer, ErrorCode, Failure};
+use policy::Denial;
+
+use crate::authorise::authorise;
+use crate::discharge::discharge;
+use crate::execute::execute;
+use crate::facts;
+use crate::gateway::Gateway;
+use crate::live::Live;
+use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
+use crate::{Authenticated, NotRecorded, ToolCall};
+
+/// Why a call stopped before its answer.
+pub(crate) enum Refusal {
+    /// Policy said no, or asks for more.
+    Denied(Denial),
+    /// Something failed.
+    Failed(Failure),
+}
+
+/// Stages 2 to 10 for one call of an authenticated principal (stage 1 made the `Authenticated`).
+///
+/// Whatever happens, exactly one completion or closed entry is written, and nothing leaves before it is.
+pub(crate) async fn run(
+    gateway: &Gateway,
+    call: Authenticated<ToolCall>,
+    shelf: Shelf,
+) -> Result<Recorded<Answer>, NotRecorded> {
+    let live = gateway.live();
+    let name = tool_name(&call.inner().tool, shelf);
+    let mut pending = gateway.journal.pending(call.principal(), call.origin().clone(), &name);
+    let mut facts = facts::opening();
+    let guarded = match stages(gateway, &live, &call, shelf, &mut pending, &mut facts).await {
+        Ok(guarded) => guarded,
+        Err(refusal) => gateway.guard.admit_answer(facts::refused(&mut facts, refusal)),
+    };
+    facts::guarded(&mut facts, &guarded);
+    gateway.journal.complete(pending, facts, guarded).await.map_err(|error| gateway.not_recorded(&error))
+}
+
+async fn stages(
+    gateway: &Gateway,
+    live: &Arc<Live>,
+    call: &Authenticated<ToolCall>,
+    shelf: Shelf,
+    pending: &mut Pending,
+    facts: &mut CompletionFacts,
+) -> Result<Guarded<Answer>, Refusal> {
+    let arguments = arguments(call.inner().arguments.as_deref())?;
+    let ToolCall { endpoint, tool: name, .. } = call.inner();
+    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments };
+    let resolved = resolve(gateway, live, call.principal(), wanted)?;
+    facts::resolved(facts, &resolved);
+    let allowed = authorise(gateway, live, call.principal(), resolved.action)?;
+    let permit = discharge(gateway, allowed)?;
+    let (limits, action) = (permit.limits(), permit.action().clone());
+    facts::permitted(facts, &permit);
+    let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
+    let host = live.inventory.host(&action.target.name);
+    let lease = gateway.broker.lease(intended, host).await?;
+    let result = execute(gateway, live, &resolved.tool, host, &lease, call).await;
+    facts::executed(facts, &result);
+    let scanner = Scanner::new(lease.secrets());
+    let output = limits.output.unwrap_or(Live::OUTPUT);
+    let guarded = gateway.guard.admit(&scanner, output, result, |result| match result {
+        Ok(outcome) => resolved.tool.render(&action, outcome),
+        Err(failure) => tools::failed(failure),
+    });
+    gateway.broker.release(lease).await;
+    Ok(guarded)
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<Failure> for Refusal {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<BeginError> for Refusal {
+    fn from(error: BeginError) -> Self {
+        Self::Failed(match error {
+            BeginError::PolicyChanged => Failure::new(
+                ErrorCode::DeniedPolicyChanged,
+                "the policy changed while the call was being decided",
+            )
+            .with_hint("call again: it will be decided by the new policy"),
+            BeginError::Journal(error) => Failure::new(
+                ErrorCode::AuditUnavailable,
+                "the record of this call could not be written, so nothing was done",
+            )
+            .with_hint("the gateway's operator must look at the audit journal")
+            .with_internal(error.to_string()),
+        })
+    }
+}

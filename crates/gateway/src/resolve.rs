@@ -1,0 +1,91 @@
+//! Stage 2: which tool, which action.
+
+use std::sync::Arc;
+
+use model::{Action, ErrorCode, Failure, Principal, Target, ToolName};
+use policy::ToolFacts;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+use tools::{Scene, Tool, ToolSpec};
+
+use crate::Endpoint;
+use crate::gateway::Gateway;
+use crate::live::Live;
+
+/// Where a name is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shelf {
+    /// What agents call.
+    Tools,
+    /// Operators' verbs, which agents never see.
+    Verbs,
+    /// Reading resources, which is asked for by address.
+    Resources,
+}
+
+/// A tool and what it would do.
+pub(crate) struct Resolved {
+    pub(crate) tool: Arc<dyn Tool>,
+    pub(crate) action: Action,
+}
+
+/// What is asked for, before anybody knows whether it exists.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) shelf: Shelf,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) name: &'a str,
+    pub(crate) arguments: &'a Map<String, Value>,
+}
+
+/// Finds the tool, checks the arguments and makes the action; "not found" also for what is not visible.
+pub(crate) fn resolve(
+    gateway: &Gateway,
+    live: &Live,
+    principal: &Principal,
+    wanted: Wanted<'_>,
+) -> Result<Resolved, Failure> {
+    let Wanted { shelf, endpoint, name, arguments } = wanted;
+    let found = match shelf {
+        Shelf::Tools => gateway.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str())),
+        Shelf::Verbs => gateway.verb(name),
+        Shelf::Resources => gateway.resource_tool(name),
+    };
+    let visible = |tool: &&Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
+    let tool = found.filter(visible).ok_or_else(|| unknown_tool(name))?;
+    tool.spec().input.check(arguments)?;
+    let sees = |target: &Target| live.snapshot.sees(principal, target);
+    let sees_tool = |spec: &ToolSpec| live.snapshot.visible(principal, &tool_facts(spec));
+    let scene =
+        Scene { inventory: &live.inventory, sources: &live.sources, sees: &sees, sees_tool: &sees_tool };
+    let action = tool.resolve(arguments, scene)?;
+    Ok(Resolved { tool: Arc::clone(tool), action })
+}
+
+/// The arguments as an object; nothing is an empty one.
+pub(crate) fn arguments(raw: Option<&RawValue>) -> Result<Map<String, Value>, Failure> {
+    let Some(raw) = raw else { return Ok(Map::new()) };
+    serde_json::from_str(raw.get()).map_err(|_| {
+        Failure::new(ErrorCode::InputInvalid, "`arguments` is not an object").with_hint("send a JSON object")
+    })
+}
+
+/// What policy needs to know of a tool.
+pub(crate) fn tool_facts(spec: &ToolSpec) -> ToolFacts {
+    ToolFacts { name: spec.name.clone(), set: spec.set.clone(), tier: spec.tier }
+}
+
+/// The name the record gets: the tool's, or `unknown` where the caller wrote something that is no name.
+pub(crate) fn tool_name(written: &str, shelf: Shelf) -> ToolName {
+    let named = match shelf {
+        Shelf::Tools | Shelf::Resources => ToolName::parse(written),
+        Shelf::Verbs => ToolName::parse(&format!("operator:{written}")),
+    };
+    named.or_else(|_| ToolName::parse("unknown")).unwrap_or_else(|_| unreachable!("a literal"))
+}
+
+fn unknown_tool(name: &str) -> Failure {
+    let shown: String = name.chars().take(80).collect();
+    Failure::new(ErrorCode::InputInvalid, format!("there is no tool `{shown}` for you here"))
+        .with_hint("list the tools to see those you may use at this endpoint")
+}
