@@ -1,1 +1,29 @@
 //! Fakes, spawned real servers and hostile peers for the tests of every crate.
+//!
+//! Everything here panics with a sentence that says what is missing or went wrong: a test has no better
+//! use for an error. Servers are real, listen on loopback, and end when their value is dropped or when the test
+//! process dies. `cargo xtask test` installs what they need.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is the report"
+)]
+
+mod account;
+mod agent;
+mod clock;
+mod daemon;
+mod dropbear;
+mod keys;
+mod machine;
+mod sshd;
+
+pub use account::Account;
+pub use agent::SshAgent;
+pub use clock::{FakeClock, SeededEntropy};
+pub use dropbear::Dropbear;
+pub use keys::{KeyKind, KeyPair};
+pub use machine::{free_port, is_root, tools, wait_until};
+pub use sshd::{Shell, Sshd, SshdOptions};

@@ -1,0 +1,151 @@
+//! Accounts of this machine that tests log into.
+//!
+//! Tests run at the same time and a password belongs to an account, so each server takes an account of its own
+//! from a pool and holds it by a file lock: a killed test gives it back too.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::daemon::{kill_all, processes_of};
+use crate::machine::{is_root, program, random_hex, run};
+
+const RUN: &str = "/run/portcullis-test";
+const HOMES: &str = "/var/lib/portcullis-test";
+const POOL: u32 = 200;
+
+/// A user of this machine that belongs to one test server.
+pub struct Account {
+    name: String,
+    password: Option<String>,
+    home: PathBuf,
+    uid: u32,
+    _held: Option<File>,
+}
+
+impl Account {
+    /// Takes a free account (root) with that shell and password, a random one if none is given; as anybody else: the
+    /// account of the test itself, whose password nobody knows.
+    pub(crate) fn claim(shell: &Path, password: Option<&str>) -> Self {
+        if !is_root() {
+            return Self::own();
+        }
+        fs::create_dir_all(RUN).expect("root can make a folder in /run");
+        let (number, held) = (0..POOL)
+            .find_map(|number| lock(&format!("account-{number}")).map(|held| (number, held)))
+            .expect("more test servers at a time than there are test accounts");
+        let mut account = Self {
+            name: format!("portcullis-test-{number}"),
+            password: Some(password.map_or_else(|| random_hex(12), str::to_owned)),
+            home: Path::new(HOMES).join(number.to_string()),
+            uid: 0,
+            _held: Some(held),
+        };
+        account.set_up(shell);
+        account
+    }
+
+    /// The user name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The password, if it is a test account.
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// The home folder; empty at first for a test account.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Makes `path` belong to this account.
+    pub(crate) fn give(&self, path: &Path) {
+        if self.password.is_some() {
+            chown(path, Some(self.uid), Some(self.uid)).expect("root can give a file away");
+        }
+    }
+
+    /// Ends every process of a test account.
+    pub(crate) fn kill_processes(&self) {
+        if self.password.is_some() {
+            kill_all(&processes_of(self.uid));
+        }
+    }
+
+    fn own() -> Self {
+        let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
+        let name = run(Command::new(program("id")).arg("-un")).trim().to_owned();
+        Self { name, password: None, home, uid: rustix::process::geteuid().as_raw(), _held: None }
+    }
+
+    fn set_up(&mut self, shell: &Path) {
+        // One change of /etc/passwd at a time.
+        let changes = File::create(format!("{RUN}/changes")).expect("root can make a lock file");
+        changes.lock().expect("a lock file can be locked");
+        match entry(&self.name) {
+            None => {
+                run(Command::new(program("useradd"))
+                    .args([
+                        "--no-create-home",
+                        "--user-group",
+                        "--no-log-init",
+                        "--comment",
+                        "Portcullis tests",
+                    ])
+                    .arg("--home-dir")
+                    .arg(&self.home)
+                    .arg("--shell")
+                    .arg(shell)
+                    .arg(&self.name));
+            }
+            Some(entry) if entry[6] != shell.to_str().unwrap() => {
+                run(Command::new(program("usermod")).arg("--shell").arg(shell).arg(&self.name));
+            }
+            Some(_) => {}
+        }
+        let entry = entry(&self.name).expect("the account was just made");
+        self.uid = entry[2].parse().expect("a user id is a number");
+        assert!(self.uid >= 1000 && entry[3] == entry[2], "`{}` is not an account of the tests", self.name);
+        self.kill_processes();
+        self.set_password();
+        let _ = fs::remove_dir_all(&self.home);
+        fs::create_dir_all(&self.home).expect("root can make a home folder");
+        fs::set_permissions(HOMES, fs::Permissions::from_mode(0o755)).expect("root can open its folder");
+        fs::set_permissions(&self.home, fs::Permissions::from_mode(0o700))
+            .expect("root can close a home folder");
+        self.give(&self.home.clone());
+    }
+
+    fn set_password(&self) {
+        // A quick hash: the account lives on loopback for a second, and every login of the suite pays for it.
+        let mut chpasswd = Command::new(program("chpasswd"))
+            .args(["--crypt-method", "SHA256", "--sha-rounds", "1000"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .expect("chpasswd starts");
+        let line = format!("{}:{}\n", self.name, self.password.as_deref().unwrap());
+        chpasswd.stdin.take().unwrap().write_all(line.as_bytes()).expect("chpasswd reads its input");
+        assert!(chpasswd.wait().expect("chpasswd ends").success(), "chpasswd refused `{}`", self.name);
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.kill_processes();
+    }
+}
+
+fn lock(name: &str) -> Option<File> {
+    let file = File::create(format!("{RUN}/{name}")).expect("root can make a lock file");
+    file.try_lock().ok().map(|()| file)
+}
+
+fn entry(name: &str) -> Option<Vec<String>> {
+    let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
+    let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
+    Some(line.split(':').map(str::to_owned).collect())
+}

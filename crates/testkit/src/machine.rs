@@ -1,0 +1,81 @@
+//! What is on this machine: programs, rights, ports.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Whether this process is root: only root can start an sshd that checks passwords.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A TCP port on 127.0.0.1 that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("no free port on 127.0.0.1");
+    listener.local_addr().expect("a bound socket has an address").port()
+}
+
+/// Where `cargo xtask test` keeps Node.js and the third-party clients.
+pub fn tools() -> PathBuf {
+    let tools = std::env::var_os("PORTCULLIS_TOOLS")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.tools"), PathBuf::from);
+    for made in ["python/made-from", "npm/made-from"] {
+        assert!(
+            tools.join(made).exists(),
+            "the third-party clients are not installed in `{}`: run `cargo xtask test` (or `cargo xtask tools`) once, \
+             or set PORTCULLIS_TOOLS to a folder where it ran",
+            tools.display()
+        );
+    }
+    tools
+}
+
+/// Tries `met` every few milliseconds; panics with `what` when it did not come true in time.
+pub fn wait_until(what: &str, limit: Duration, mut met: impl FnMut() -> bool) {
+    const PAUSE: Duration = Duration::from_millis(5);
+    for _ in 0..=(limit.as_millis() / PAUSE.as_millis()) {
+        if met() {
+            return;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("waited {limit:?} in vain: {what}");
+}
+
+/// A program by name, in `PATH` and where Debian keeps servers.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(name))
+        .find(|file| fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0))
+        .unwrap_or_else(|| panic!("`{name}` is not installed: run `cargo xtask test`, which installs it"))
+}
+
+/// Runs a short command to its end; panics with what it said when it fails.
+pub(crate) fn run(command: &mut Command) -> String {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
+    assert!(
+        output.status.success(),
+        "{command:?} ended with {}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Random bytes that nobody can guess: for passwords of accounts on a shared machine.
+pub(crate) fn random_hex(bytes: usize) -> String {
+    use std::io::Read as _;
+    let mut raw = vec![0; bytes];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut f| f.read_exact(&mut raw))
+        .expect("/dev/urandom gives bytes");
+    hex::encode(raw)
+}

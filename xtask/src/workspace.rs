@@ -1,0 +1,20 @@
+//! Where this workspace and its tool folder are.
+
+use std::path::PathBuf;
+
+/// The folder that holds the workspace's `Cargo.toml`.
+pub(crate) fn root() -> PathBuf {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    own.parent().map_or(own.clone(), PathBuf::from)
+}
+
+/// Where what the tests need beside Debian packages is installed: `PORTCULLIS_TOOLS`, else `.tools` here.
+pub(crate) fn tools() -> PathBuf {
+    std::env::var_os("PORTCULLIS_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from)
+}
+
+/// The cargo that runs this tool.
+pub(crate) fn cargo() -> PathBuf {
+    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
