@@ -1,22 +1,60 @@
 //! The right to use credentials for one call.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use audit::Intended;
-use model::{Action, Secret};
+use model::{Action, HandleId, Secret};
 
+use crate::claim::ClaimedHandle;
 use crate::{Credential, Material};
 
 /// Credentials for one call, bound to its durable intent. Only the broker makes one; connectors ask for it.
+///
+/// Dropping a lease does what [`crate::Broker::release`] does, only without waiting for it.
 pub struct Lease {
     intended: Intended,
     credential: Option<Credential>,
+    key: Option<CredentialKey>,
+    claim: Option<ClaimedHandle>,
+    handle: Option<HandleId>,
     started: AtomicBool,
 }
 
+/// Which secret a pooled connection was opened with: the credential by name and the version of its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CredentialKey(String);
+
+impl CredentialKey {
+    pub(crate) fn new(name: &str, version: &str) -> Self {
+        Self(format!("{name}#{version}"))
+    }
+}
+
 impl Lease {
-    pub(crate) fn new(intended: Intended, credential: Option<Credential>) -> Self {
-        Self { intended, credential, started: AtomicBool::new(false) }
+    /// A lease without credentials: the act stays on the gateway.
+    pub(crate) fn empty(intended: Intended) -> Self {
+        Self::new(intended, None, None, None)
+    }
+
+    /// A lease on the target's own credential.
+    pub(crate) fn own(intended: Intended, credential: Credential, key: Option<CredentialKey>) -> Self {
+        Self::new(intended, Some(credential), key, None)
+    }
+
+    /// A lease on what a handle stands for.
+    pub(crate) fn claimed(intended: Intended, credential: Credential, claim: ClaimedHandle) -> Self {
+        Self::new(intended, Some(credential), None, Some(claim))
+    }
+
+    fn new(
+        intended: Intended,
+        credential: Option<Credential>,
+        key: Option<CredentialKey>,
+        claim: Option<ClaimedHandle>,
+    ) -> Self {
+        let handle = claim.as_ref().map(|claim| claim.record().id.clone());
+        Self { intended, credential, key, claim, handle, started: AtomicBool::new(false) }
     }
 
     /// The call that the lease is for.
@@ -29,9 +67,20 @@ impl Lease {
         self.intended.permit().action()
     }
 
-    /// The credential for the target, if the action uses one.
+    /// The credential for the target, if the action uses one. Its account wins over the inventory's.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
+    }
+
+    /// The handle that the call used, for the record.
+    pub fn handle_id(&self) -> Option<&HandleId> {
+        self.handle.as_ref()
+    }
+
+    /// What a pooled connection must have been opened with to be used for this call. `None`: its connection must not be
+    /// shared, because the call is on a handle or the source cannot tell one secret from the next.
+    pub fn credential_key(&self) -> Option<&CredentialKey> {
+        self.key.as_ref()
     }
 
     /// The connector says that it starts now: from here a claimed handle stays consumed.
@@ -48,8 +97,46 @@ impl Lease {
     pub fn secrets(&self) -> Vec<&Secret<String>> {
         match self.credential.as_ref().map(|c| &c.material) {
             Some(Material::Password(password)) => vec![password],
-            Some(Material::PrivateKey { pem, passphrase }) => std::iter::once(pem).chain(passphrase).collect(),
+            Some(Material::PrivateKey { pem, passphrase }) => {
+                std::iter::once(pem).chain(passphrase).collect()
+            }
             Some(Material::Agent { .. }) | None => Vec::new(),
         }
+    }
+
+    /// Wipes the secrets, and settles the claim.
+    pub(crate) async fn end(mut self) {
+        drop(self.credential.take());
+        if let Some(claim) = self.claim.take() {
+            if self.started() {
+                claim.keep();
+            } else {
+                claim.give_back().await;
+            }
+        }
+    }
+
+    /// A lease that no broker gave, for the tests of connectors.
+    #[cfg(any(test, feature = "test-util"))]
+    pub fn for_test(intended: Intended, credential: Option<Credential>, version: Option<&str>) -> Self {
+        let key = version.map(|version| CredentialKey::new("test", version));
+        Self::new(intended, credential, key, None)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.started()
+            && let Some(claim) = self.claim.take()
+        {
+            claim.keep();
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (call, handle) = (self.intended.id(), &self.handle);
+        f.debug_struct("Lease").field("call", &call).field("handle", handle).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,7 @@
 //! What a credential source must do.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{CredentialRef, Failure, Secret};
@@ -13,7 +14,8 @@ pub struct Credential {
     pub address: Option<String>,
     /// The secret part.
     pub material: Material,
-    /// What changes when the secret does, if the source can tell.
+    /// What changes when the secret does, if the source can tell; connections are pooled only if it can.
+    /// Made by a [`crate::VersionKey`], so that it says nothing about the secret.
     pub version: Option<String>,
 }
 
@@ -46,9 +48,38 @@ pub struct Fetch<'a> {
     pub reason: Option<&'a str>,
 }
 
+/// When the secret behind a handle is fetched: the key `fetch` of a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FetchTime {
+    /// At every use; nothing is kept in between.
+    #[default]
+    AtUse,
+    /// Once, when the handle is issued, for secrets that can be read once. Kept in memory until the handle ends.
+    AtIssue,
+}
+
 /// Where credentials come from. Implementations live in `sources`.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
     /// Fetches a credential. Failures carry `credential.*` codes and never any part of the secret.
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Credential, Failure>;
+
+    /// When the secret behind a handle is fetched.
+    fn fetch_time(&self) -> FetchTime {
+        FetchTime::AtUse
+    }
+}
+
+/// A source whose entry says `fetch = "at_issue"`.
+pub struct FetchedAtIssue(pub Arc<dyn CredentialSource>);
+
+#[async_trait]
+impl CredentialSource for FetchedAtIssue {
+    async fn fetch(&self, fetch: Fetch<'_>) -> Result<Credential, Failure> {
+        self.0.fetch(fetch).await
+    }
+
+    fn fetch_time(&self) -> FetchTime {
+        FetchTime::AtIssue
+    }
 }
