@@ -18,6 +18,7 @@ mod resolve;
 mod resources;
 
 pub mod api_key;
+pub mod control;
 pub mod owner;
 
 pub use authenticate::{Authenticated, Presented, Unauthenticated};

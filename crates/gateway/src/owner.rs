@@ -5,6 +5,8 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::control::user_name;
+
 /// The state folder, locked by this process until the value is dropped. The kernel ends the lock with the process.
 #[derive(Debug)]
 pub struct Owner {
@@ -30,6 +32,16 @@ pub enum OwnError {
         state: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// It belongs to another user.
+    #[error("the state folder `{}` belongs to user `{owner}`, and this process runs as `{me}`", .state.display())]
+    Foreign {
+        /// The folder.
+        state: PathBuf,
+        /// Its owner.
+        owner: String,
+        /// The user of this process.
+        me: String,
     },
     /// It cannot be made or opened.
     #[error("the state folder `{}` cannot be used: {source}", .state.display())]
@@ -84,6 +96,7 @@ impl OwnError {
             Self::Owned { .. } => {
                 Some("a gateway is running on it: stop that one, or ask it instead".to_owned())
             }
+            Self::Foreign { owner, .. } => Some(format!("run this as `{owner}`")),
             Self::Unsafe { state, .. } => {
                 Some(format!("give it to the gateway's own user alone: `chmod 700 {}`", state.display()))
             }
@@ -101,10 +114,8 @@ fn check(state: &Path) -> Result<(), OwnError> {
         return Err(refused("is not a folder".to_owned()));
     }
     if metadata.uid() != me {
-        return Err(refused(format!(
-            "belongs to the user of id {}, and this process runs as {me}",
-            metadata.uid()
-        )));
+        let (owner, me) = (user_name(metadata.uid()), user_name(me));
+        return Err(OwnError::Foreign { state: state.to_owned(), owner, me });
     }
     if metadata.mode() & 0o022 != 0 {
         return Err(refused(format!("can be written by others (mode {:04o})", metadata.mode() & 0o7777)));

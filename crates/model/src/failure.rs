@@ -116,6 +116,8 @@ codes! {
     SecretInOutput = "secret_in_output", Target, false;
     /// The record could not be written, so nothing was done or shown.
     AuditUnavailable = "audit.unavailable", Us, true;
+    /// Configuration, inventory or rules are wrong; what was in force before stays in force.
+    ConfigInvalid = "config.invalid", Us, false;
     /// A defect of the gateway.
     Internal = "internal", Us, false;
 }
