@@ -1,6 +1,21 @@
 //! What stands between an outcome and an answer: caps, the secret scanner, neutralising. Pure.
+//!
+//! The rule that everything here serves: **an output in which a leased secret is found is withheld whole**.
+//! Blanking the secret in place would tell a guesser which line was the password.
 
-use model::{Answer, Failure, Outcome, Secret};
+mod answer;
+mod cap;
+mod forms;
+mod pem;
+mod scanner;
+mod stream;
+mod visible;
+
+use model::{Answer, Failure, Outcome};
+
+pub use scanner::Scanner;
+pub use stream::{StreamScanner, Withheld};
+pub use visible::is_deceptive;
 
 /// The stage that turns raw results into [`Guarded`] ones.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,32 +38,12 @@ pub struct Report {
     pub withheld: bool,
     /// Output was cut at a limit.
     pub truncated: bool,
-    /// Control or invisible characters were made visible.
+    /// Control or invisible characters were made visible, or bytes that are no UTF-8 were replaced.
     pub neutralised: bool,
-    /// Bytes of output that are shown, all streams together.
+    /// Bytes of output that are shown, all streams together, before neutralising.
     pub bytes_out: u64,
-}
-
-/// Finds leased secrets in their named forms.
-pub struct Scanner {}
-
-impl Scanner {
-    /// Finds nothing: for calls without a credential.
-    pub fn empty() -> Self {
-        todo!()
-    }
-
-    /// Finds these secrets in all forms.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret<String>>) -> Self {
-        let _: Vec<_> = secrets.into_iter().collect();
-        todo!()
-    }
-
-    /// Whether any form of any secret is in `bytes`.
-    pub fn finds(&self, bytes: &[u8]) -> bool {
-        let _ = bytes;
-        todo!()
-    }
+    /// Bytes of output that the target sent and that are not shown.
+    pub bytes_omitted: u64,
 }
 
 impl Guard {
@@ -57,7 +52,18 @@ impl Guard {
         Self::default()
     }
 
+    /// A guard that lets everything through unchanged: the positive control of the canary tests, which must
+    /// fail when this one is in place.
+    #[cfg(feature = "test-util")]
+    pub fn transparent() -> Self {
+        Self { transparent: true }
+    }
+
     /// Caps, scans and neutralises an outcome or a failure, has it rendered, and scans what was rendered.
+    ///
+    /// The scan sees the raw bytes of each stream as the connector kept them, every value, and the rendered
+    /// text and fields before neutralising. One hit withholds all of it. `output_limit` is in bytes, all
+    /// streams together; values have a budget of their own of the same size.
     pub fn admit(
         &self,
         scanner: &Scanner,
@@ -65,18 +71,45 @@ impl Guard {
         result: Result<Outcome, Failure>,
         render: impl FnOnce(Result<&Outcome, &Failure>) -> Answer,
     ) -> Guarded<Answer> {
-        let _ = (scanner, output_limit, &result, render);
-        todo!()
+        if self.is_transparent() {
+            let bytes_out = result.as_ref().map_or(0, cap::bytes_kept);
+            let report = Report { bytes_out, ..Report::default() };
+            return Guarded { inner: render(result.as_ref()), report };
+        }
+        if answer::result_holds(scanner, &result) {
+            return answer::withheld();
+        }
+        let mut report = Report::default();
+        let result = result.map(|outcome| cap::cap(outcome, output_limit, &mut report));
+        let rendered = render(result.as_ref());
+        if answer::answer_holds(scanner, &rendered) {
+            return answer::withheld();
+        }
+        let inner = answer::neutralise(rendered, &mut report);
+        Guarded { inner, report }
     }
 
     /// Passes an answer of our own making (a denial, a listing), neutralised.
     pub fn admit_answer(&self, answer: Answer) -> Guarded<Answer> {
-        todo!("{answer:?}")
+        let mut report = Report::default();
+        let inner = if self.is_transparent() { answer } else { answer::neutralise(answer, &mut report) };
+        report.bytes_out = u64::try_from(inner.text.len()).unwrap_or(u64::MAX);
+        Guarded { inner, report }
     }
 
     /// Passes a value that holds nothing from a target or an agent (a tool listing).
     pub fn admit_own<T>(&self, own: T) -> Guarded<T> {
         Guarded { inner: own, report: Report::default() }
+    }
+
+    #[cfg(feature = "test-util")]
+    fn is_transparent(&self) -> bool {
+        self.transparent
+    }
+
+    #[cfg(not(feature = "test-util"))]
+    fn is_transparent(&self) -> bool {
+        false
     }
 }
 
