@@ -40,7 +40,7 @@ impl Directory {
         let mut directory = Self::default();
         for (at, entry) in entries.iter().enumerate() {
             for hash in &entry.api_keys {
-                if let Some(prefix) = api_key::prefix(hash) {
+                if let Some(prefix) = api_key::hash_prefix(hash) {
                     directory.by_key_prefix.entry(prefix.to_owned()).or_default().push((at, hash.clone()));
                 }
             }
