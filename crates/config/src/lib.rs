@@ -1,1 +1,28 @@
 //! Configuration, inventory and rule files: TOML in, checked types out, every error with its place.
+//!
+//! [`load`] reads everything at once. What a file may hold is described once, in `keys`; the first look at a
+//! file ([`structure`]), the JSON Schemas ([`schema`]) and the reference are made from that description, and the
+//! readers beside it check what only they can know.
+
+mod configuration;
+mod diagnostic;
+mod exposure;
+mod files;
+mod forms;
+mod inventory;
+mod keys;
+mod load;
+mod nearest;
+mod node;
+mod rules;
+pub mod schema;
+mod shape;
+mod structure;
+
+pub use configuration::{
+    AgentSocket, ApiKeyHash, Audit, Configuration, Durability, Fetch, FolderPath, Handles, Heads, Insecure,
+    KeyLocation, Listen, Log, LogFormat, LogLevel, MalformedKeyHash, PrincipalConfig, RecordCommands, Sink,
+    SinkTo, SourceConfig, SourceKind, TlsFiles,
+};
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use load::{CedarFile, Loaded, load};

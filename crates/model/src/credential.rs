@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::LiteralSecret;
+
 /// A text that does not name a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` does not name a credential: expected {expected}")]
@@ -131,7 +133,8 @@ pub enum CredentialSpec {
     Password(SecretLocation),
 }
 
-/// Where a single secret value is written down: `{ env = ... }`, `{ file = ... }` or `{ secret = ... }`.
+/// Where a single secret value is written down: `{ env = ... }`, `{ file = ... }` or `{ secret = ... }`, or
+/// right there, in a file that nobody else can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretLocation {
     /// An environment variable of the gateway.
@@ -140,6 +143,8 @@ pub enum SecretLocation {
     File(PathBuf),
     /// A credential source's object.
     Stored(CredentialRef),
+    /// The file that names it.
+    Literal(LiteralSecret),
 }
 
 fn split(text: &str) -> Result<(&str, &str, &str), MalformedCredential> {

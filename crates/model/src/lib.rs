@@ -31,6 +31,6 @@ pub use inventory::{Host, Inventory, Platform, Shell};
 pub use limits::Limits;
 pub use outcome::{Exit, Outcome, Stream};
 pub use principal::Principal;
-pub use secret::Secret;
+pub use secret::{LiteralSecret, Secret};
 pub use target::{Target, TargetKind};
 pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};

@@ -1,5 +1,8 @@
 //! Secret material that cannot be printed, serialised or compared by accident.
 
+use std::fmt;
+use std::sync::Arc;
+
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -37,5 +40,35 @@ impl<T: Zeroize + Clone> Secret<T> {
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
+    }
+}
+
+/// A secret that an operator wrote into a private file, shared by whoever holds the configuration.
+#[derive(Clone)]
+pub struct LiteralSecret(Arc<Secret<String>>);
+
+impl LiteralSecret {
+    /// Takes the secret over.
+    pub fn new(secret: Secret<String>) -> Self {
+        Self(Arc::new(secret))
+    }
+
+    /// The secret.
+    pub fn secret(&self) -> &Secret<String> {
+        &self.0
+    }
+}
+
+impl PartialEq for LiteralSecret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_as(other.0.0.as_bytes())
+    }
+}
+
+impl Eq for LiteralSecret {}
+
+impl fmt::Debug for LiteralSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LiteralSecret")
     }
 }

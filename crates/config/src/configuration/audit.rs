@@ -1,0 +1,138 @@
+//! `[audit]`: how the journal is kept.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::KeyLocation;
+use super::secrets::key_location;
+use crate::files::{must_exist, must_lie_outside};
+use crate::node::{Node, Table};
+
+/// `[audit]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// When an entry counts as written.
+    pub durability: Durability,
+    /// How command lines are kept.
+    pub record_commands: RecordCommands,
+    /// What signs heads.
+    pub signing_key: KeyLocation,
+    /// What sealed command lines are encrypted with.
+    pub seal_key: KeyLocation,
+    /// Signed heads.
+    pub heads: Heads,
+    /// Copies beside the journal.
+    pub sinks: Vec<Sink>,
+}
+
+/// When an entry counts as written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// On disk above tier read; in the kernel for reads.
+    #[default]
+    Auto,
+    /// On disk, always.
+    Disk,
+    /// In the kernel, always.
+    Process,
+}
+
+/// How command lines are kept in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RecordCommands {
+    /// Encrypted, with a commitment in the chain.
+    #[default]
+    Sealed,
+    /// Readable.
+    Clear,
+    /// Not at all.
+    Never,
+}
+
+/// When and where heads are signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heads {
+    /// How often.
+    pub every: Duration,
+    /// A file they are also appended to.
+    pub to: Option<PathBuf>,
+}
+
+/// A copy of every entry, in the journal's own format.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// Where it goes.
+    pub to: SinkTo,
+}
+
+/// Where a sink writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkTo {
+    /// Standard output; not under `stdio`.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// A file, opened again when the program is told to.
+    File(PathBuf),
+}
+
+pub(super) fn read(root: &Table<'_>, state: &Path) -> Audit {
+    let table = root.table("audit");
+    let node = |key: &str| table.as_ref().and_then(|table| table.node(key));
+    let record_commands = match node("record_commands").and_then(|node| node.text()) {
+        Some("clear") => RecordCommands::Clear,
+        Some("never") => RecordCommands::Never,
+        Some(_) | None => RecordCommands::Sealed,
+    };
+    let place = |key: &str| match &table {
+        Some(table) => table.place_of(key),
+        None => root.child_place(&format!("audit.{key}"), 0..0),
+    };
+    let key = |name: &str, default: &str, needed: bool| match node(name) {
+        // What cannot be read has been reported, and the fallback is never used.
+        Some(node) => key_location(&node, state).unwrap_or(KeyLocation::Prompt),
+        None => {
+            let path = root.place.file.folder.join(default);
+            if needed {
+                must_lie_outside(&place(name), &path, state);
+                must_exist(&place(name), &path);
+            }
+            KeyLocation::File(path)
+        }
+    };
+    Audit {
+        durability: match node("durability").and_then(|node| node.text()) {
+            Some("disk") => Durability::Disk,
+            Some("process") => Durability::Process,
+            Some(_) | None => Durability::Auto,
+        },
+        signing_key: key("signing_key", "audit.key", true),
+        seal_key: key("seal_key", "audit-seal.key", record_commands == RecordCommands::Sealed),
+        record_commands,
+        heads: heads(node("heads").and_then(|node| node.table()).as_ref()),
+        sinks: table.as_ref().map(|table| sinks(table)).unwrap_or_default(),
+    }
+}
+
+fn heads(table: Option<&Table<'_>>) -> Heads {
+    let node = |key| table.and_then(|table| table.node(key));
+    Heads {
+        every: node("every").and_then(|node| node.duration()).unwrap_or(Duration::from_secs(60)),
+        to: node("to").and_then(|to| to.table()?.alternative("file")?.path()),
+    }
+}
+
+fn sinks(table: &Table<'_>) -> Vec<Sink> {
+    table.list("sink").iter().filter_map(Node::table).filter_map(|table| sink(&table)).collect()
+}
+
+fn sink(table: &Table<'_>) -> Option<Sink> {
+    let node = table.node("to")?;
+    let to = match node.text() {
+        Some("stdout") => SinkTo::Stdout,
+        Some("stderr") => SinkTo::Stderr,
+        Some(_) => return None,
+        None => SinkTo::File(node.table()?.alternative("file")?.path()?),
+    };
+    Some(Sink { to })
+}

@@ -1,0 +1,168 @@
+//! `[[credential_source]]`: where credentials come from.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::KeyLocation;
+use super::secrets::key_location;
+use crate::files::must_lie_outside;
+use crate::forms::{self, Wrong};
+use crate::node::{Node, Place, Table, absolute};
+
+/// A credential source as declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// The name before `:` in references.
+    pub name: String,
+    /// When secrets are fetched.
+    pub fetch: Fetch,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// When a secret is fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fetch {
+    /// Again at each use.
+    #[default]
+    AtUse,
+    /// Once, when a handle is issued.
+    AtIssue,
+}
+
+/// What a source is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceKind {
+    /// Our own encrypted file.
+    Keystore {
+        /// The file; may not exist before the first `secret set`.
+        file: PathBuf,
+        /// What it is encrypted with.
+        master_key: KeyLocation,
+    },
+    /// Folders of secret files.
+    Folder {
+        /// Looked through in order; at least one.
+        paths: Vec<FolderPath>,
+    },
+    /// Environment variables of the gateway.
+    Env {
+        /// What their names begin with.
+        prefix: String,
+    },
+    /// A program that prints the secret.
+    Command {
+        /// Absolute program path and arguments; no shell.
+        argv: Vec<String>,
+    },
+}
+
+/// A folder of secret files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FolderPath {
+    /// This one, absolute.
+    Fixed(PathBuf),
+    /// `$CREDENTIALS_DIRECTORY`, and below it this path (empty: itself).
+    CredentialsDirectory(PathBuf),
+}
+
+pub(super) fn read(root: &Table<'_>, state: &Path) -> Vec<SourceConfig> {
+    let mut taken: BTreeMap<String, Place<'_>> = BTreeMap::new();
+    let mut sources = Vec::new();
+    for table in root.list("credential_source").iter().filter_map(Node::table) {
+        let name = table.node("name").and_then(|node| {
+            let name = node.read(forms::source_name)?;
+            if let Some(first) = taken.insert(name.clone(), node.place.clone()) {
+                node.place.error(format!("the same name is already at {}", first.seen_from(&node.place)));
+            }
+            Some(name)
+        });
+        let fetch = match table.node("fetch").and_then(|node| node.text()) {
+            Some("at_issue") => Fetch::AtIssue,
+            Some(_) | None => Fetch::AtUse,
+        };
+        let kind = source_kind(&table, state);
+        if let (Some(name), Some(kind)) = (name, kind) {
+            sources.push(SourceConfig { name, fetch, kind });
+        }
+    }
+    sources
+}
+
+fn source_kind(table: &Table<'_>, state: &Path) -> Option<SourceKind> {
+    match table.node("kind")?.text()? {
+        "keystore" => {
+            let master_key = table.node("master_key").and_then(|node| key_location(&node, state));
+            Some(SourceKind::Keystore { file: table.node("file")?.path()?, master_key: master_key? })
+        }
+        "folder" => {
+            let paths = not_empty(table, "paths")?;
+            Some(SourceKind::Folder {
+                paths: paths.iter().filter_map(|node| folder_path(node, state)).collect(),
+            })
+        }
+        "env" => Some(SourceKind::Env { prefix: table.node("prefix")?.read(prefix)? }),
+        "command" => {
+            let argv = not_empty(table, "argv")?;
+            if let Some(program) = argv.first() {
+                program.read(program_path);
+            }
+            let words: Option<Vec<_>> = argv.iter().map(|node| node.read(argument)).collect();
+            Some(SourceKind::Command { argv: words? })
+        }
+        _ => None,
+    }
+}
+
+fn not_empty<'a>(table: &Table<'a>, key: &str) -> Option<Vec<Node<'a>>> {
+    let node = table.node(key)?;
+    if node.value.as_array().is_some_and(|items| items.is_empty()) {
+        node.place.error("must not be empty");
+    }
+    Some(node.list())
+}
+
+fn folder_path(node: &Node<'_>, state: &Path) -> Option<FolderPath> {
+    const VARIABLE: &str = "$CREDENTIALS_DIRECTORY";
+    let path = node.read(forms::path)?;
+    let text = node.text()?;
+    if let Some(rest) = text.strip_prefix(VARIABLE)
+        && (rest.is_empty() || rest.starts_with('/'))
+    {
+        let below = PathBuf::from(rest.trim_start_matches('/'));
+        let climbs = below.components().any(|part| matches!(part, std::path::Component::ParentDir));
+        if climbs {
+            node.place.error("`..` cannot stand below `$CREDENTIALS_DIRECTORY`");
+        }
+        return Some(FolderPath::CredentialsDirectory(below));
+    }
+    if text.starts_with('$') {
+        node.place.error("only `$CREDENTIALS_DIRECTORY` can stand for a folder");
+    }
+    let path = absolute(&node.place.file.folder, &path);
+    must_lie_outside(&node.place, &path, state);
+    Some(FolderPath::Fixed(path))
+}
+
+/// Without a prefix every variable of the process would be a credential.
+fn prefix(text: &str) -> Result<String, Wrong> {
+    if text.len() < 3 {
+        return Err(
+            Wrong::new("expected at least 3 characters").hint("a longer prefix keeps other variables out")
+        );
+    }
+    forms::environment_name(text)
+        .map_err(|_| Wrong::new(format!("`{}` cannot begin a variable's name", forms::printable(text))))
+}
+
+fn program_path(text: &str) -> Result<(), Wrong> {
+    if text.starts_with('/') {
+        return Ok(());
+    }
+    Err(Wrong::new(format!("`{}` is not an absolute path", forms::printable(text)))
+        .hint("write the program's whole path, so that PATH cannot change what runs"))
+}
+
+fn argument(text: &str) -> Result<String, Wrong> {
+    if text.contains('\0') { Err("an argument cannot hold a NUL".into()) } else { Ok(text.to_owned()) }
+}

@@ -1,0 +1,6 @@
+//! What is accepted, what is refused and where, and what a reload tells.
+
+mod folder;
+mod right;
+mod schema;
+mod wrong;
