@@ -37,6 +37,10 @@ impl Broker {
                 let bytes = read(host, path.clone(), read_secret_file).await?;
                 self.password(host, bytes, &format!("`{}`", path.display()))
             }
+            CredentialSpec::Password(SecretLocation::Literal(literal)) => {
+                // Nothing here may look into it, so there is no version to pool connections under.
+                Ok((without_account(Material::Password(literal.secret().duplicate())), None))
+            }
         }
     }
 
@@ -90,6 +94,7 @@ impl Broker {
             SecretLocation::File(path) => {
                 (read(host, path.clone(), read_secret_file).await?, format!("`{}`", path.display()))
             }
+            SecretLocation::Literal(literal) => return Ok(literal.secret().duplicate()),
         };
         secret_text(bytes).map(into_secret).map_err(|error| unusable(host, &at, error))
     }
