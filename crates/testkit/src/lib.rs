@@ -13,17 +13,33 @@
 
 mod account;
 mod agent;
+mod clients;
 mod clock;
 mod daemon;
 mod dropbear;
+mod http;
 mod keys;
 mod machine;
+mod mcp_http;
+mod mcp_stdio;
+mod message;
+mod portcullis;
+mod reference;
 mod sshd;
+mod tls;
 
 pub use account::Account;
 pub use agent::SshAgent;
+pub use clients::{Report, Server, ThirdParty};
 pub use clock::{FakeClock, SeededEntropy};
 pub use dropbear::Dropbear;
+pub use http::{HttpAnswer, HttpClient};
 pub use keys::{KeyKind, KeyPair};
 pub use machine::{free_port, is_root, tools, wait_until};
+pub use mcp_http::McpHttp;
+pub use mcp_stdio::McpStdio;
+pub use message::{Era, McpFailure, ToolAnswer};
+pub use portcullis::Portcullis;
+pub use reference::ReferenceServer;
 pub use sshd::{Shell, Sshd, SshdOptions};
+pub use tls::{TestCa, TestCertificate};

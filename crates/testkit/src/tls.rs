@@ -1,0 +1,104 @@
+//! Certificates for tests, and clients that trust them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+/// A certificate authority that lives as long as a test.
+pub struct TestCa {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its private key, both in PEM.
+#[derive(Debug, Clone)]
+pub struct TestCertificate {
+    /// The certificate.
+    pub cert: String,
+    /// Its key, PKCS #8.
+    pub key: String,
+}
+
+impl TestCa {
+    /// A new authority.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Portcullis test authority");
+        let key = KeyPair::generate().expect("a key can be made");
+        let pem = params.self_signed(&key).expect("an authority signs itself").pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// The authority's own certificate in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for a server with these names and addresses.
+    pub fn server(&self, names: &[&str]) -> TestCertificate {
+        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for a client with these alternative names.
+    pub fn client(&self, names: &[&str]) -> TestCertificate {
+        self.issue(names, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A TLS client that trusts this authority alone and shows `own`, if given.
+    pub fn trusting(&self, own: Option<&TestCertificate>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate(&self.pem)).expect("the authority is one");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider has the default versions")
+            .with_root_certificates(roots);
+        let config = match own {
+            None => builder.with_no_client_auth(),
+            Some(own) => {
+                let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("a key in PEM");
+                builder
+                    .with_client_auth_cert(vec![certificate(&own.cert)], key)
+                    .expect("key and certificate fit")
+            }
+        };
+        Arc::new(config)
+    }
+
+    fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> TestCertificate {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("these are names or addresses");
+        params.extended_key_usages = vec![purpose];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key can be made");
+        let cert = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
+        TestCertificate { cert, key: key.serialize_pem() }
+    }
+}
+
+impl Default for TestCa {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestCertificate {
+    /// Writes `NAME.pem` and `NAME.key` (mode 0600) into a folder and returns their paths.
+    pub fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+        std::fs::write(&cert, &self.cert).expect("the folder can be written");
+        std::fs::write(&key, &self.key).expect("the folder can be written");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        (cert, key)
+    }
+}
+
+fn certificate(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).expect("a certificate in PEM")
+}
