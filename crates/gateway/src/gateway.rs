@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tools::{Catalogue, HostShell, Tool, ToolSpec};
 
+use crate::impersonate::Impersonate;
 use crate::live::Live;
 use crate::pipeline;
 use crate::rates::Rates;
@@ -72,7 +73,10 @@ impl Gateway {
             meter,
             rates: Rates::default(),
             live: ArcSwap::from_pointee(live),
-            verbs: verbs.into_iter().map(|verb| (verb.spec().name.to_string(), verb)).collect(),
+            verbs: std::iter::once(Arc::new(Impersonate::new()) as Arc<dyn Tool>)
+                .chain(verbs)
+                .map(|verb| (verb.spec().name.to_string(), verb))
+                .collect(),
             read_resource: Arc::new(ReadResource::new(Arc::clone(&catalogue))),
             catalogue,
         }

@@ -11,6 +11,7 @@ mod execute;
 mod facts;
 mod front;
 mod gateway;
+mod impersonate;
 mod live;
 mod pipeline;
 mod rates;
