@@ -1,0 +1,67 @@
+//! Child processes under measurement, and what the kernel says of them.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// A child that ends with its owner.
+pub(super) struct Measured {
+    child: Child,
+    pid: u32,
+}
+
+impl Measured {
+    /// Starts our own binary with these arguments; its log goes to `log`.
+    pub(super) fn start(arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("find our own binary")?;
+        let log = std::fs::File::create(log).context("create a log file")?;
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .context("start a child")?;
+        let pid = child.id().context("a child without a process id")?;
+        Ok(Self { child, pid })
+    }
+
+    /// The first line that the child prints.
+    pub(super) async fn first_line(&mut self) -> anyhow::Result<String> {
+        let stdout = self.child.stdout.take().context("the child's output was read before")?;
+        let mut line = String::new();
+        let reading = BufReader::new(stdout).read_line(&mut line);
+        match tokio::time::timeout(Duration::from_secs(20), reading).await {
+            Ok(Ok(1..)) => Ok(line.trim().to_owned()),
+            Ok(Ok(0)) => bail!("the child ended at once"),
+            Ok(Err(error)) => Err(error).context("read the child's output"),
+            Err(_) => bail!("the child said nothing for 20 s"),
+        }
+    }
+
+    /// CPU time of all its threads so far, user and system.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).context("read the child's CPU time")?;
+        // The name in the second field may hold blanks, so counting starts behind its closing parenthesis.
+        let (_, fields) = stat.rsplit_once(')').context("an unexpected /proc/PID/stat")?;
+        let mut ticks = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>);
+        let (Some(Ok(user)), Some(Ok(system))) = (ticks.next(), ticks.next()) else {
+            bail!("an unexpected /proc/PID/stat");
+        };
+        let per_second = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_secs(user + system) / u32::try_from(per_second).unwrap_or(100))
+    }
+
+    /// Resident memory in bytes.
+    pub(super) fn memory(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).context("read the child's memory")?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS in /proc/PID/status")?;
+        let kib: u64 = line.split_ascii_whitespace().nth(1).context("an empty VmRSS")?.parse()?;
+        Ok(kib * 1024)
+    }
+}
