@@ -110,7 +110,7 @@ fn not_a(kind: &str, text: &str, forms: &str) -> Wrong {
 pub(crate) fn write_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    match units.iter().find(|(unit, _)| millis >= *unit && millis % unit == 0) {
+    match units.iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", millis / unit),
         None => format!("{millis}ms"),
     }
@@ -118,7 +118,7 @@ pub(crate) fn write_duration(duration: Duration) -> String {
 
 pub(crate) fn write_size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0) {
+    match units.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
         Some((unit, name)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes}B"),
     }
@@ -260,12 +260,13 @@ pub(crate) fn source_name(text: &str) -> Result<String, Wrong> {
 }
 
 pub(crate) fn tag(text: &str) -> Result<String, Wrong> {
-    let fits = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'));
+    let fits = (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.@:/=".contains(&b));
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(format!("`{}` is not a tag: expected 1 to 64 of `a-z A-Z 0-9 _ - .`", printable(text)).into())
+        Err(format!("`{}` is not a tag: expected 1 to 128 of `a-z A-Z 0-9 _ - . @ : / =`", printable(text))
+            .into())
     }
 }
 

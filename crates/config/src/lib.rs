@@ -6,6 +6,7 @@
 
 mod configuration;
 mod diagnostic;
+mod diff;
 mod exposure;
 mod files;
 mod forms;
@@ -18,6 +19,7 @@ mod rules;
 pub mod schema;
 mod shape;
 mod structure;
+pub mod templates;
 
 pub use configuration::{
     AgentSocket, ApiKeyHash, Audit, Configuration, Durability, Fetch, FolderPath, Handles, Heads, Insecure,
@@ -25,4 +27,5 @@ pub use configuration::{
     SinkTo, SourceConfig, SourceKind, TlsFiles,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use diff::{Change, Changes, Part, What, diff};
 pub use load::{CedarFile, Loaded, load};

@@ -12,7 +12,7 @@ use toml::de::DeTable;
 use crate::configuration::{self, Sources};
 use crate::diagnostic::{Diagnostic, Diagnostics, Report, Severity};
 use crate::exposure::Exposure;
-use crate::forms::Wrong;
+use crate::forms::{Wrong, printable};
 use crate::node::{Place, Table, TextFile};
 use crate::shape::Key;
 use crate::{Configuration, inventory, keys, rules, structure};
@@ -116,8 +116,11 @@ fn parse<'a>(file: &'a TextFile, report: &'a Report) -> Option<Spanned<DeTable<'
     for error in &errors {
         // The error's own text quotes the line; its message does not.
         let span = error.span().unwrap_or(0..0);
-        Place { file, report, key: String::new(), span }
-            .error(Wrong::new(format!("not TOML: {}", error.message())));
+        let message = match (error.message(), file.text.get(span.clone())) {
+            ("duplicate key", Some(key)) => format!("the key `{}` is written twice", printable(key)),
+            (message, _) => format!("not TOML: {message}"),
+        };
+        Place { file, report, key: String::new(), span }.error(message);
     }
     errors.is_empty().then_some(document)
 }

@@ -128,7 +128,9 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn child_place(&self, name: &str, span: Range<usize>) -> Place<'a> {
-        let name = forms::printable(name);
+        let bare =
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let name = if bare { name.to_owned() } else { format!("\"{}\"", forms::printable(name)) };
         let key = if self.place.key.is_empty() { name } else { format!("{}.{name}", self.place.key) };
         Place { key, span, ..self.place.clone() }
     }
@@ -162,7 +164,7 @@ impl<'a> Node<'a> {
 
     /// An absolute path.
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        self.read(|text| forms::path(text)).map(|path| absolute(&self.place.file.folder, &path))
+        self.read(forms::path).map(|path| absolute(&self.place.file.folder, &path))
     }
 
     pub(crate) fn table(&self) -> Option<Table<'a>> {
@@ -179,6 +181,7 @@ impl<'a> Node<'a> {
             Kind::Text
             | Kind::Literal
             | Kind::Path
+            | Kind::Prompt
             | Kind::Words(_)
             | Kind::Flag
             | Kind::Integer { .. }

@@ -49,6 +49,7 @@ fn property(key: &Key) -> Value {
 fn value(kind: &Kind) -> Value {
     match kind {
         Kind::Text | Kind::Literal => json!({ "type": "string" }),
+        Kind::Prompt => json!({ "const": "prompt" }),
         Kind::Path => json!({ "type": "string", "minLength": 1 }),
         Kind::Words(words) => {
             let known: Vec<_> = words.iter().filter(|word| !word.later).map(|word| word.text).collect();

@@ -35,6 +35,8 @@ pub(crate) enum Kind {
     Literal,
     /// A path; relative ones start at the folder of the file that names them.
     Path,
+    /// The word `prompt`. Any other text may be the secret itself, and is not quoted.
+    Prompt,
     /// One of these words.
     Words(&'static [Word]),
     Flag,
@@ -112,6 +114,7 @@ impl Kind {
             Self::Text
             | Self::Literal
             | Self::Path
+            | Self::Prompt
             | Self::Words(_)
             | Self::Duration { .. }
             | Self::Size { .. } => value.is_str(),
@@ -129,11 +132,15 @@ impl Kind {
         match self {
             Self::Text | Self::Literal => "text".to_owned(),
             Self::Path => "a path".to_owned(),
+            Self::Prompt => "`\"prompt\"`".to_owned(),
             Self::Words(words) => one_of(words.iter().filter(|word| !word.later).map(|word| word.text)),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Duration { .. } => "a duration such as `\"30s\"`".to_owned(),
             Self::Size { .. } => "a size such as `\"1MiB\"`".to_owned(),
+            Self::List(Self::Text) => "a list of texts".to_owned(),
+            Self::List(Self::Path) => "a list of paths".to_owned(),
+            Self::List(Self::Table(_) | Self::Variants(_)) => "a list of tables".to_owned(),
             Self::List(of) => format!("a list, each item {}", of.describe()),
             Self::Table(_) | Self::Variants(_) => "a table".to_owned(),
             Self::Map(_) => "a table of tables".to_owned(),

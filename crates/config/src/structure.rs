@@ -46,6 +46,8 @@ fn check_node(node: &Node<'_>) {
     match kind {
         Kind::Text | Kind::Literal | Kind::Path | Kind::Flag => {}
         Kind::Words(words) => check_word(&node.place, node.value.as_str().unwrap_or_default(), words),
+        Kind::Prompt if node.value.as_str() == Some("prompt") => {}
+        Kind::Prompt => node.place.error(format!("expected {}", node.kind.describe())),
         Kind::Integer { min, max } => check_integer(node, *min, *max),
         Kind::Duration { min, max } => {
             check_range(node, forms::duration, *min..=*max, |bound| forms::write_duration(*bound));
@@ -74,11 +76,13 @@ fn wrong_type(node: &Node<'_>) {
         DeValue::Table(_) => "a table",
     };
     let wrong = Wrong::new(format!("expected {}, found {found}", node.kind.describe()));
-    let in_brackets = matches!(node.kind, Kind::List(_)) && !node.value.is_table();
-    node.place.error(if in_brackets {
-        wrong.hint("write a list in brackets, even of one item")
-    } else {
-        wrong
+    let name = node.place.key.rsplit('.').next().unwrap_or_default();
+    node.place.error(match node.kind {
+        Kind::List(Kind::Table(_) | Kind::Variants(_)) if node.value.is_table() => {
+            wrong.hint(format!("write its header as `[[{name}]]`"))
+        }
+        Kind::List(_) if !node.value.is_table() => wrong.hint("write a list in brackets, even of one item"),
+        _ => wrong,
     });
 }
 

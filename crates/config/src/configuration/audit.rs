@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::KeyLocation;
 use super::secrets::key_location;
 use crate::files::{must_exist, must_lie_outside};
-use crate::node::{Node, Table};
+use crate::node::{Node, Place, Table};
 
 /// `[audit]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub(super) fn read(root: &Table<'_>, state: &Path) -> Audit {
     };
     let place = |key: &str| match &table {
         Some(table) => table.place_of(key),
-        None => root.child_place(&format!("audit.{key}"), 0..0),
+        None => Place { key: format!("audit.{key}"), ..root.place.clone() },
     };
     let key = |name: &str, default: &str, needed: bool| match node(name) {
         // What cannot be read has been reported, and the fallback is never used.

@@ -134,7 +134,8 @@ fn check_proxies(table: &Table<'_>, behind_proxy: bool, proxies: &[IpNet]) {
     let place = table.place_of("trusted_proxies");
     if behind_proxy && table.list("trusted_proxies").is_empty() {
         let wrong = Wrong::new("`behind_proxy` needs the networks of the proxies");
-        return place.error(wrong.hint("write `trusted_proxies = [\"10.0.0.5/32\"]`"));
+        let key = if table.node("trusted_proxies").is_some() { "trusted_proxies" } else { "behind_proxy" };
+        return table.place_of(key).error(wrong.hint("write `trusted_proxies = [\"10.0.0.5/32\"]`"));
     }
     if !behind_proxy && table.node("trusted_proxies").is_some_and(|node| !node.list().is_empty()) {
         place.warn("has no effect without `behind_proxy = true`");

@@ -46,18 +46,24 @@ impl Sources {
         });
     }
 
-    /// A reference to a credential of a declared source.
+    /// A reference to a credential of a declared source. Other text is not quoted: it may be the secret itself.
     pub(crate) fn reference(&self, node: &Node<'_>) -> Option<CredentialRef> {
         let reference = node.read(|text| match text.strip_prefix("ssh-ca:") {
             Some(_) if !self.0.contains("ssh-ca") => {
                 Err(Wrong::new("`ssh-ca:...` comes with a later version of Portcullis"))
             }
-            Some(_) | None => CredentialRef::parse(text).map_err(Wrong::from),
+            Some(_) | None => {
+                CredentialRef::parse(text).map_err(|_| Wrong::new(EXPECTED_REFERENCE).hint(HOW_TO_WRITE))
+            }
         })?;
         self.must_know(reference.source(), &node.place);
         Some(reference)
     }
 }
+
+const EXPECTED_REFERENCE: &str = "expected a credential's name, `SOURCE:SAFE/OBJECT`";
+const HOW_TO_WRITE: &str = "parts of 1 to 256 characters without control characters, `*`, `;`, `:` and `\\`; \
+    a password is written as `{ password = ... }`";
 
 /// A secret: a literal that nobody else can read, or where it is written down.
 pub(crate) fn secret_location(node: &Node<'_>, sources: &Sources) -> Option<SecretLocation> {

@@ -157,7 +157,7 @@ const KEYSTORE: &[Key] = &[
     key("file", Kind::Path, "The encrypted file; `secret set` makes it.").required(),
     key(
         "master_key",
-        Kind::Either(&[Kind::Words(&[word("prompt")]), Kind::Choice(&[FILE, ENV, SYSTEMD])]),
+        Kind::Either(&[Kind::Prompt, Kind::Choice(&[FILE, ENV, SYSTEMD])]),
         "What the file is encrypted with; never inside `state`. `prompt` asks at the start.",
     )
     .required(),

@@ -27,7 +27,7 @@ const HOST: &[Key] = &[
     key("address", Kind::Text, "Host name or literal address, without a port.").required(),
     key("port", Kind::Integer { min: 1, max: 65_535 }, "SSH port.").or("`22`"),
     key("user", Kind::Text, "Account; the credential's own user name wins over it.").or("`defaults.ssh.user`"),
-    key("tags", Kind::List(&Kind::Text), "Tags, which rules name as `tag:NAME`: 1 to 64 of `a-z A-Z 0-9 _ - .`.").or("`[]`"),
+    key("tags", Kind::List(&Kind::Text), "Tags, which rules name as `tag:NAME`: 1 to 128 of `a-z A-Z 0-9 _ - . @ : / =`.").or("`[]`"),
     key(
         "platform",
         Kind::Words(&[word("linux"), word("windows"), word("macos"), word("bsd")]),

@@ -36,6 +36,7 @@ const RULE: &[Key] = &[
     later("opaque"),
     later("reads"),
     later("writes"),
+    later("networks"),
 ];
 
 const LIMITS: &[Key] = &[

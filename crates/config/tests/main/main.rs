@@ -1,6 +1,10 @@
 //! What is accepted, what is refused and where, and what a reload tells.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the functions beside the tests are tests, too")]
 
+mod files;
 mod folder;
+mod reload;
 mod right;
 mod schema;
+mod starter;
 mod wrong;

@@ -95,7 +95,7 @@ fn names(schema: &Value, into: &mut Vec<String>) {
             members.values().for_each(|member| names(member, into));
         }
         Value::Array(items) => items.iter().for_each(|item| names(item, into)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

@@ -1,0 +1,156 @@
+//! What a reload changes, in words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::{Configuration, Loaded};
+
+/// Everything that differs between two loads.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What differs, in the order principals, sources, hosts, rules, Cedar files, settings.
+    pub changes: Vec<Change>,
+    /// Keys among them that a running gateway cannot take over: they count from the next start.
+    pub restart: Vec<&'static str>,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What kind of thing it is.
+    pub part: Part,
+    /// Its name, or the key of a setting.
+    pub name: String,
+    /// What happened to it.
+    pub what: What,
+}
+
+/// A kind of thing that a reload can change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A `[[principal]]`.
+    Principal,
+    /// A `[[credential_source]]`.
+    Source,
+    /// A host of the inventory.
+    Host,
+    /// A `[[rule]]`.
+    Rule,
+    /// A Cedar file.
+    CedarFile,
+    /// Any other key of `portcullis.toml`.
+    Setting,
+}
+
+/// What happened to something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It says something else.
+    Changed,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = match self.part {
+            Part::Principal => "principal",
+            Part::Source => "credential source",
+            Part::Host => "host",
+            Part::Rule => "rule",
+            Part::CedarFile => "Cedar file",
+            Part::Setting => "setting",
+        };
+        let what = match self.what {
+            What::Added => "added",
+            What::Removed => "removed",
+            What::Changed => "changed",
+        };
+        write!(f, "{part} `{}` {what}", self.name)
+    }
+}
+
+/// Compares two loads. Nothing that it returns holds a secret.
+pub fn diff(old: &Loaded, new: &Loaded) -> Changes {
+    let mut changes = Changes::default();
+    let (before, after) = (&old.configuration, &new.configuration);
+    changes.compare(Part::Principal, &before.principals, &after.principals, |principal| {
+        principal.id.to_string()
+    });
+    changes.compare(Part::Source, &before.sources, &after.sources, |source| source.name.clone());
+    let hosts = |loaded: &Loaded| loaded.inventory.hosts().cloned().collect::<Vec<_>>();
+    changes.compare(Part::Host, &hosts(old), &hosts(new), |host| host.name.to_string());
+    changes.compare(Part::CedarFile, &old.cedar_files, &new.cedar_files, |file| {
+        file.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    });
+    changes.compare_settings(before, after);
+    changes
+}
+
+impl Changes {
+    /// Whether both loads say the same.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    fn compare<T: PartialEq>(&mut self, part: Part, old: &[T], new: &[T], name: impl Fn(&T) -> String) {
+        let old: BTreeMap<_, _> = old.iter().map(|item| (name(item), item)).collect();
+        let mut new: BTreeMap<_, _> = new.iter().map(|item| (name(item), item)).collect();
+        for (name, before) in old {
+            let what = match new.remove(&name) {
+                None => What::Removed,
+                Some(after) if after != before => What::Changed,
+                Some(_) => continue,
+            };
+            self.changes.push(Change { part, name, what });
+        }
+        self.changes.extend(new.into_keys().map(|name| Change { part, name, what: What::Added }));
+    }
+
+    fn compare_settings(&mut self, old: &Configuration, new: &Configuration) {
+        let (before, after) = (&old.listen, &new.listen);
+        // What a running gateway holds open or has derived keys from, it keeps.
+        let at_start = [
+            ("state", old.state != new.state),
+            ("listen.http", before.http != after.http),
+            ("listen.metrics", before.metrics != after.metrics),
+            ("listen.socket", before.socket != after.socket),
+            ("audit.durability", old.audit.durability != new.audit.durability),
+            ("audit.record_commands", old.audit.record_commands != new.audit.record_commands),
+            ("audit.signing_key", old.audit.signing_key != new.audit.signing_key),
+            ("audit.seal_key", old.audit.seal_key != new.audit.seal_key),
+            ("audit.heads", old.audit.heads != new.audit.heads),
+            ("audit.sink", old.audit.sinks != new.audit.sinks),
+            ("log", old.log != new.log),
+        ];
+        let at_once = [
+            ("inventory", old.inventory != new.inventory),
+            ("policy", old.policy != new.policy),
+            ("watch", old.watch != new.watch),
+            ("insecure", old.insecure != new.insecure),
+            ("listen.behind_proxy", before.behind_proxy != after.behind_proxy),
+            ("listen.trusted_proxies", before.trusted_proxies != after.trusted_proxies),
+            ("listen.allowed_hosts", before.allowed_hosts != after.allowed_hosts),
+            ("listen.allowed_origins", before.allowed_origins != after.allowed_origins),
+            ("handles", old.handles != new.handles),
+            ("ssh.known_hosts", old.known_hosts != new.known_hosts),
+            ("network", old.network != new.network),
+            ("limits", old.limits != new.limits),
+        ];
+        let switched = before.tls.is_some() != after.tls.is_some();
+        let tls = ("listen.tls", before.tls != after.tls);
+        let changed = |settings: &[(&'static str, bool)]| {
+            settings.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect::<Vec<_>>()
+        };
+        self.restart = changed(&at_start);
+        self.restart.extend(switched.then_some(tls.0));
+        let all = [changed(&at_start), changed(&at_once), changed(&[tls])].concat();
+        self.changes.extend(all.into_iter().map(|key| Change {
+            part: Part::Setting,
+            name: key.to_owned(),
+            what: What::Changed,
+        }));
+    }
+}
