@@ -8,6 +8,7 @@
 mod clock;
 mod steps;
 mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
             Err(wrong) => return usage(&wrong),
         },
         ["tools"] => test::tools(),
+        ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -15,7 +15,6 @@ mod keys;
 mod load;
 mod nearest;
 mod node;
-pub mod reference;
 mod rules;
 pub mod schema;
 mod shape;

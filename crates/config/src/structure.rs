@@ -77,13 +77,12 @@ fn wrong_type(node: &Node<'_>) {
     };
     let wrong = Wrong::new(format!("expected {}, found {found}", node.kind.describe()));
     let name = node.place.key.rsplit('.').next().unwrap_or_default();
-    let list_of = if let Kind::List(of) = node.kind { Some(of) } else { None };
-    node.place.error(match list_of {
-        Some(Kind::Table(_) | Kind::Variants(_)) if node.value.is_table() => {
+    node.place.error(match node.kind {
+        Kind::List(Kind::Table(_) | Kind::Variants(_)) if node.value.is_table() => {
             wrong.hint(format!("write its header as `[[{name}]]`"))
         }
-        Some(_) if !node.value.is_table() => wrong.hint("write a list in brackets, even of one item"),
-        Some(_) | None => wrong,
+        Kind::List(_) if !node.value.is_table() => wrong.hint("write a list in brackets, even of one item"),
+        _ => wrong,
     });
 }
 

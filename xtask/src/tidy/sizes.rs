@@ -1,0 +1,82 @@
+//! Files and functions that a person can still read.
+
+use super::findings::Findings;
+use super::scan::functions;
+use super::sources::Workspace;
+
+const FILE_NOTED: usize = 400;
+const FILE_BROKEN: usize = 600;
+const FUNCTION_NOTED: usize = 60;
+const MAIN: (&str, usize) = ("apps/portcullis/src/main.rs", 30);
+
+/// What a newcomer reads first, and how long that may be altogether.
+const FIRST_READ: (&[&str], usize) = (
+    &[
+        "ARCHITECTURE.md",
+        "apps/portcullis/src/main.rs",
+        "apps/portcullis/src/compose.rs",
+        "crates/gateway/src/pipeline.rs",
+    ],
+    600,
+);
+
+/// Checks files and functions.
+pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) {
+    for file in workspace.files.iter().filter(|file| !file.is_test()) {
+        let length = file.length();
+        if length > FILE_BROKEN {
+            findings.broken(&file.path, format!("{length} lines without tests; at most {FILE_BROKEN}"));
+        } else if length > FILE_NOTED {
+            findings.noted(
+                &file.path,
+                format!("{length} lines without tests; more than {FILE_NOTED} need a reason"),
+            );
+        }
+        for function in functions(&file.code) {
+            let lines = function.lines.len();
+            if lines > FUNCTION_NOTED && !file.is_test_line(function.lines.start) {
+                let place = format!("{}:{}", file.path, function.lines.start + 1);
+                findings.noted(
+                    &place,
+                    format!(
+                        "`{}` has {lines} lines; more than {FUNCTION_NOTED} need a reason",
+                        function.name
+                    ),
+                );
+            }
+        }
+    }
+    let lines = |path: &str| workspace.text(path).map(|text| text.lines().count());
+    match lines(MAIN.0) {
+        Some(count) if count <= MAIN.1 => {}
+        count => findings
+            .broken(MAIN.0, format!("has {} lines; there and at most {}", count.unwrap_or_default(), MAIN.1)),
+    }
+    let all: usize = FIRST_READ.0.iter().filter_map(|path| lines(path)).sum();
+    if all > FIRST_READ.1 {
+        findings.broken(
+            "newcomer's path",
+            format!("{} have {all} lines; at most {}", FIRST_READ.0.join(", "), FIRST_READ.1),
+        );
+    }
+    for package in &workspace.packages {
+        let tests = format!("{}/tests/", package.folder);
+        let binaries: Vec<&String> =
+            workspace.tracked.iter().filter(|file| is_test_binary(file, &tests)).collect();
+        if binaries.len() > 1 {
+            findings.broken(
+                &tests,
+                format!(
+                    "{} integration-test binaries; modules of one `tests/main/main.rs` link once",
+                    binaries.len()
+                ),
+            );
+        }
+    }
+}
+
+fn is_test_binary(file: &str, tests: &str) -> bool {
+    let Some(rest) = file.strip_prefix(tests) else { return false };
+    rest.ends_with(".rs")
+        && (!rest.contains('/') || (rest.ends_with("/main.rs") && rest.matches('/').count() == 1))
+}
