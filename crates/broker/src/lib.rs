@@ -24,5 +24,7 @@ pub use for_test::{FakeSource, intended_for_test};
 pub use issue::{IssueRequest, Issued};
 pub use lease::{CredentialKey, Lease};
 pub use material::{UnusableSecret, VersionKey};
-pub use secret_file::{SECRET_MAX, SecretFileError, read_secret_file, without_newline};
+pub use secret_file::{
+    SECRET_MAX, SecretFileError, read_key_file, read_secret_file, read_to_end, without_newline,
+};
 pub use source::{Credential, CredentialSource, Fetch, FetchTime, FetchedAtIssue, Material};

@@ -39,7 +39,7 @@ pub fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileErr
 ///
 /// The group counts as others on files of the gateway's own user; a mounted secret often belongs to root and is
 /// given to the gateway by its group.
-pub(crate) fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+pub fn read_key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let file = open(path)?;
     let metadata = file.metadata().map_err(SecretFileError::Io)?;
     let own = metadata.uid() == rustix::process::geteuid().as_raw();
@@ -61,22 +61,9 @@ pub fn without_newline(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     bytes
 }
 
-fn open(path: &Path) -> Result<File, SecretFileError> {
-    // Opening a pipe without NONBLOCK would wait for its writer.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            SecretFileError::Missing
-        } else {
-            SecretFileError::Io(error)
-        }
-    })?;
-    let metadata = file.metadata().map_err(SecretFileError::Io)?;
-    if metadata.is_file() { Ok(file) } else { Err(SecretFileError::NotAFile) }
-}
-
-/// Reads at most [`SECRET_MAX`] bytes into a buffer that never moves, so that no copy stays behind.
-fn read_to_end(mut file: &File) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+/// Reads an open file to its end, [`SECRET_MAX`] bytes at most, into a buffer that never moves, so that no copy stays
+/// behind.
+pub fn read_to_end(mut file: &File) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let mut bytes = Zeroizing::new(vec![0; SECRET_MAX + 1]);
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -92,4 +79,18 @@ fn read_to_end(mut file: &File) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     }
     // The copy into a vector of the right size keeps a small secret from occupying the whole buffer.
     Ok(Zeroizing::new(bytes.get(..filled).unwrap_or_default().to_vec()))
+}
+
+fn open(path: &Path) -> Result<File, SecretFileError> {
+    // Opening a pipe without NONBLOCK would wait for its writer.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            SecretFileError::Missing
+        } else {
+            SecretFileError::Io(error)
+        }
+    })?;
+    let metadata = file.metadata().map_err(SecretFileError::Io)?;
+    if metadata.is_file() { Ok(file) } else { Err(SecretFileError::NotAFile) }
 }

@@ -15,6 +15,7 @@ mod keys;
 mod load;
 mod nearest;
 mod node;
+pub mod reference;
 mod rules;
 pub mod schema;
 mod shape;

@@ -141,6 +141,9 @@ impl Kind {
             Self::List(Self::Text) => "a list of texts".to_owned(),
             Self::List(Self::Path) => "a list of paths".to_owned(),
             Self::List(Self::Table(_) | Self::Variants(_)) => "a list of tables".to_owned(),
+            Self::List(Self::Words(words)) if words.iter().all(|word| word.later) => {
+                "an empty list".to_owned()
+            }
             Self::List(of) => format!("a list, each item {}", of.describe()),
             Self::Table(_) | Self::Variants(_) => "a table".to_owned(),
             Self::Map(_) => "a table of tables".to_owned(),

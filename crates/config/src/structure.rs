@@ -77,12 +77,13 @@ fn wrong_type(node: &Node<'_>) {
     };
     let wrong = Wrong::new(format!("expected {}, found {found}", node.kind.describe()));
     let name = node.place.key.rsplit('.').next().unwrap_or_default();
-    node.place.error(match node.kind {
-        Kind::List(Kind::Table(_) | Kind::Variants(_)) if node.value.is_table() => {
+    let list_of = if let Kind::List(of) = node.kind { Some(of) } else { None };
+    node.place.error(match list_of {
+        Some(Kind::Table(_) | Kind::Variants(_)) if node.value.is_table() => {
             wrong.hint(format!("write its header as `[[{name}]]`"))
         }
-        Kind::List(_) if !node.value.is_table() => wrong.hint("write a list in brackets, even of one item"),
-        _ => wrong,
+        Some(_) if !node.value.is_table() => wrong.hint("write a list in brackets, even of one item"),
+        Some(_) | None => wrong,
     });
 }
 

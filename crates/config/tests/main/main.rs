@@ -1,6 +1,7 @@
 //! What is accepted, what is refused and where, and what a reload tells.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the functions beside the tests are tests, too")]
 
+mod docs;
 mod files;
 mod folder;
 mod reload;

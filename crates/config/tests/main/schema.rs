@@ -86,7 +86,7 @@ fn the_complete_files_use_every_key() {
     }
 }
 
-fn names(schema: &Value, into: &mut Vec<String>) {
+pub(crate) fn names(schema: &Value, into: &mut Vec<String>) {
     match schema {
         Value::Object(members) => {
             if let Some(Value::Object(properties)) = members.get("properties") {
