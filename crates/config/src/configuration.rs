@@ -19,7 +19,7 @@ pub use listen::{AgentSocket, Listen, TlsFiles};
 pub use principals::{ApiKeyHash, MalformedKeyHash, PrincipalConfig};
 pub use secrets::KeyLocation;
 pub(crate) use secrets::{Sources, secret_location};
-pub use sources::{Fetch, FolderPath, SourceConfig, SourceKind};
+pub use sources::{Fetch, SourceConfig, SourceKind};
 
 use crate::forms;
 use crate::node::{Node, Table, absolute};

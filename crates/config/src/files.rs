@@ -18,11 +18,15 @@ pub(crate) fn must_exist(place: &Place<'_>, path: &Path) {
 
 /// Reports a path that lies inside the state folder, where a copy of the state would carry it along.
 pub(crate) fn must_lie_outside(place: &Place<'_>, path: &Path, state: &Path) {
-    let inside = lexical(path).starts_with(lexical(state)) || resolved(path).starts_with(resolved(state));
-    if inside {
+    if lies_within(path, state) {
         let wrong = Wrong::new(format!("`{}` lies inside the state folder", path.display()));
         place.error(wrong.hint("keep it outside `state`, where a copy of the state cannot carry it along"));
     }
+}
+
+/// Whether a path ends inside a folder, by its text or through links.
+pub(crate) fn lies_within(path: &Path, folder: &Path) -> bool {
+    lexical(path).starts_with(lexical(folder)) || resolved(path).starts_with(resolved(folder))
 }
 
 /// Without `.` and `..`, from the text alone.

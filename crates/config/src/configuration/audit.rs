@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::KeyLocation;
 use super::secrets::key_location;
-use crate::files::{must_exist, must_lie_outside};
+use crate::files::{lies_within, must_exist, must_lie_outside};
 use crate::node::{Node, Place, Table};
 
 /// `[audit]`.
@@ -15,9 +15,9 @@ pub struct Audit {
     pub durability: Durability,
     /// How command lines are kept.
     pub record_commands: RecordCommands,
-    /// What signs heads.
+    /// What signs heads; never asked for.
     pub signing_key: KeyLocation,
-    /// What sealed command lines are encrypted with.
+    /// What sealed command lines are encrypted with; never asked for.
     pub seal_key: KeyLocation,
     /// Signed heads.
     pub heads: Heads,
@@ -54,8 +54,8 @@ pub enum RecordCommands {
 pub struct Heads {
     /// How often.
     pub every: Duration,
-    /// A file they are also appended to.
-    pub to: Option<PathBuf>,
+    /// The file they are appended to.
+    pub to: PathBuf,
 }
 
 /// A copy of every entry, in the journal's own format.
@@ -109,16 +109,22 @@ pub(super) fn read(root: &Table<'_>, state: &Path) -> Audit {
         signing_key: key("signing_key", "audit.key", true),
         seal_key: key("seal_key", "audit-seal.key", record_commands == RecordCommands::Sealed),
         record_commands,
-        heads: heads(node("heads").and_then(|node| node.table()).as_ref()),
+        heads: heads(node("heads").and_then(|node| node.table()).as_ref(), &root.place.file.folder, state),
         sinks: table.as_ref().map(|table| sinks(table)).unwrap_or_default(),
     }
 }
 
-fn heads(table: Option<&Table<'_>>) -> Heads {
+fn heads(table: Option<&Table<'_>>, folder: &Path, state: &Path) -> Heads {
     let node = |key| table.and_then(|table| table.node(key));
+    let written = node("to").and_then(|to| to.table()?.alternative("file"));
+    if let Some(file) = &written
+        && file.path().is_some_and(|path| lies_within(&path, state))
+    {
+        file.place.warn("heads inside the state folder are lost, or forged, together with the journal");
+    }
     Heads {
         every: node("every").and_then(|node| node.duration()).unwrap_or(Duration::from_secs(60)),
-        to: node("to").and_then(|to| to.table()?.alternative("file")?.path()),
+        to: written.and_then(|file| file.path()).unwrap_or_else(|| folder.join("audit-heads.jsonl")),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::KeyLocation;
 use super::secrets::key_location;
@@ -42,8 +43,9 @@ pub enum SourceKind {
     },
     /// Folders of secret files.
     Folder {
-        /// Looked through in order; at least one.
-        paths: Vec<FolderPath>,
+        /// Absolute, looked through in order; at least one. One that begins with `$CREDENTIALS_DIRECTORY` stands for
+        /// systemd's folder.
+        paths: Vec<PathBuf>,
     },
     /// Environment variables of the gateway.
     Env {
@@ -52,18 +54,11 @@ pub enum SourceKind {
     },
     /// A program that prints the secret.
     Command {
-        /// Absolute program path and arguments; no shell.
+        /// Program and arguments; no shell. The program is absolute, or a bare name to be looked up in `PATH`.
         argv: Vec<String>,
+        /// How long it may take; at most 55 seconds.
+        timeout: Duration,
     },
-}
-
-/// A folder of secret files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FolderPath {
-    /// This one, absolute.
-    Fixed(PathBuf),
-    /// `$CREDENTIALS_DIRECTORY`, and below it this path (empty: itself).
-    CredentialsDirectory(PathBuf),
 }
 
 pub(super) fn read(root: &Table<'_>, state: &Path) -> Vec<SourceConfig> {
@@ -103,12 +98,14 @@ fn source_kind(table: &Table<'_>, state: &Path) -> Option<SourceKind> {
         }
         "env" => Some(SourceKind::Env { prefix: table.node("prefix")?.read(prefix)? }),
         "command" => {
-            let argv = not_empty(table, "argv")?;
-            if let Some(program) = argv.first() {
-                program.read(program_path);
-            }
-            let words: Option<Vec<_>> = argv.iter().map(|node| node.read(argument)).collect();
-            Some(SourceKind::Command { argv: words? })
+            let words: Option<Vec<_>> = not_empty(table, "command")?
+                .iter()
+                .enumerate()
+                .map(|(at, node)| argument(at, node))
+                .collect();
+            let timeout =
+                table.node("timeout").and_then(|node| node.duration()).unwrap_or(Duration::from_secs(10));
+            Some(SourceKind::Command { argv: words?, timeout })
         }
         _ => None,
     }
@@ -122,7 +119,7 @@ fn not_empty<'a>(table: &Table<'a>, key: &str) -> Option<Vec<Node<'a>>> {
     Some(node.list())
 }
 
-fn folder_path(node: &Node<'_>, state: &Path) -> Option<FolderPath> {
+fn folder_path(node: &Node<'_>, state: &Path) -> Option<PathBuf> {
     const VARIABLE: &str = "$CREDENTIALS_DIRECTORY";
     let path = node.read(forms::path)?;
     let text = node.text()?;
@@ -134,14 +131,14 @@ fn folder_path(node: &Node<'_>, state: &Path) -> Option<FolderPath> {
         if climbs {
             node.place.error("`..` cannot stand below `$CREDENTIALS_DIRECTORY`");
         }
-        return Some(FolderPath::CredentialsDirectory(below));
+        return Some(path);
     }
     if text.starts_with('$') {
         node.place.error("only `$CREDENTIALS_DIRECTORY` can stand for a folder");
     }
     let path = absolute(&node.place.file.folder, &path);
     must_lie_outside(&node.place, &path, state);
-    Some(FolderPath::Fixed(path))
+    Some(path)
 }
 
 /// Without a prefix every variable of the process would be a credential.
@@ -155,14 +152,19 @@ fn prefix(text: &str) -> Result<String, Wrong> {
         .map_err(|_| Wrong::new(format!("`{}` cannot begin a variable's name", forms::printable(text))))
 }
 
-fn program_path(text: &str) -> Result<(), Wrong> {
-    if text.starts_with('/') {
-        return Ok(());
+/// The first is the program: a relative path, unlike a bare name, starts at the folder of the file.
+fn argument(at: usize, node: &Node<'_>) -> Option<String> {
+    let text =
+        node.read(|text| if text.contains('\0') { Err("an argument cannot hold a NUL") } else { Ok(text) })?;
+    if at > 0 {
+        return Some(text.to_owned());
     }
-    Err(Wrong::new(format!("`{}` is not an absolute path", forms::printable(text)))
-        .hint("write the program's whole path, so that PATH cannot change what runs"))
-}
-
-fn argument(text: &str) -> Result<String, Wrong> {
-    if text.contains('\0') { Err("an argument cannot hold a NUL".into()) } else { Ok(text.to_owned()) }
+    if text.is_empty() || text.contains(['{', '}']) {
+        node.place.error("expected a program, written out");
+        return None;
+    }
+    if !text.contains('/') {
+        return Some(text.to_owned());
+    }
+    node.path().map(|path| path.to_string_lossy().into_owned())
 }

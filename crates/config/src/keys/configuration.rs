@@ -192,11 +192,17 @@ const COMMAND: &[Key] = &[
     NAME,
     FETCH,
     key(
-        "argv",
+        "command",
         Kind::List(&Kind::Text),
-        "Program and arguments, run without a shell; the program's path is absolute. One newline at the end of its output is dropped.",
+        "Program and arguments, run without a shell. `{safe}`, `{object}` or `{safe}/{object}` as a whole argument stands for that part of the name. One newline at the end of its output is dropped.",
     )
     .required(),
+    key(
+        "timeout",
+        Kind::Duration { min: Duration::from_millis(100), max: Duration::from_secs(55) },
+        "How long the program may take: at most `55s`.",
+    )
+    .or("`10s`"),
 ];
 
 const KIND: Key =
@@ -285,9 +291,9 @@ const HEADS: &[Key] = &[
     key(
         "to",
         Kind::Choice(&[HEADS_FILE]),
-        "Where heads are also written; best a place that another machine keeps.",
+        "File that heads are appended to; best one that another machine keeps.",
     )
-    .or("the journal's own folder only"),
+    .or("`{ file = \"audit-heads.jsonl\" }` beside this file"),
 ];
 
 const HEADS_FILE: &[Key] = &[key("file", Kind::Path, "File that heads are appended to.").required()];

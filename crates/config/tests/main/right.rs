@@ -5,8 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{
-    Durability, Fetch, FolderPath, Insecure, KeyLocation, LogFormat, LogLevel, RecordCommands, SinkTo,
-    SourceKind,
+    Durability, Fetch, Insecure, KeyLocation, LogFormat, LogLevel, RecordCommands, SinkTo, SourceKind,
 };
 use model::{CredentialRef, CredentialSpec, Platform, SecretLocation, Shell, TargetName};
 
@@ -104,17 +103,17 @@ fn every_key_arrives() {
                 "files",
                 Fetch::AtUse,
                 &SourceKind::Folder {
-                    paths: vec![
-                        FolderPath::Fixed(PathBuf::from("/run/secrets")),
-                        FolderPath::CredentialsDirectory(PathBuf::new())
-                    ]
+                    paths: vec![PathBuf::from("/run/secrets"), PathBuf::from("$CREDENTIALS_DIRECTORY")]
                 }
             ),
             ("variables", Fetch::AtUse, &SourceKind::Env { prefix: "MCP_SSH_SECRET_".to_owned() }),
             (
                 "pass",
                 Fetch::AtUse,
-                &SourceKind::Command { argv: vec!["/usr/bin/pass".to_owned(), "show".to_owned()] }
+                &SourceKind::Command {
+                    argv: vec![at("bin/pass").display().to_string(), "show".to_owned()],
+                    timeout: Duration::from_secs(5)
+                }
             ),
         ]
     );
@@ -129,7 +128,7 @@ fn every_key_arrives() {
     assert_eq!(it.audit.record_commands, RecordCommands::Clear);
     assert_eq!(it.audit.signing_key, KeyLocation::Systemd("sign".to_owned()));
     assert_eq!(it.audit.seal_key, KeyLocation::Env("SEAL_KEY".to_owned()));
-    assert_eq!((it.audit.heads.every, it.audit.heads.to), (Duration::from_secs(10), Some(at("heads.jsonl"))));
+    assert_eq!((it.audit.heads.every, it.audit.heads.to), (Duration::from_secs(10), at("heads.jsonl")));
     let sinks: Vec<_> = it.audit.sinks.into_iter().map(|sink| sink.to).collect();
     assert_eq!(sinks, [SinkTo::Stderr, SinkTo::Stdout, SinkTo::File(at("audit.jsonl"))]);
     assert_eq!((it.log.level, it.log.format), (LogLevel::Debug, LogFormat::Json));

@@ -418,15 +418,17 @@ fn sources() {
                 ],
             ),
             (
-                "[[credential_source]]\nname = \"k\"\nkind = \"command\"\nargv = [\"pass\", \"show\"]",
+                "[[credential_source]]\nname = \"k\"\nkind = \"command\"\ncommand = [\"{safe}\", \"a\\u0000b\"]\ntimeout = \"2m\"",
                 &[
-                    "4:9 credential_source[0].argv[0]: `pass` is not an absolute path | write the program's whole path, so that PATH cannot change what runs",
+                    "4:12 credential_source[0].command[0]: expected a program, written out",
+                    "4:22 credential_source[0].command[1]: an argument cannot hold a NUL",
+                    "5:11 credential_source[0].timeout: expected at least `100ms` and at most `55s`",
                 ],
             ),
             (
-                "[[credential_source]]\nname = \"k\"\nkind = \"command\"\nargv = \"pass show\"",
+                "[[credential_source]]\nname = \"k\"\nkind = \"command\"\ncommand = \"pass show\"",
                 &[
-                    "4:8 credential_source[0].argv: expected a list of texts, found text | write a list in brackets, even of one item",
+                    "4:11 credential_source[0].command: expected a list of texts, found text | write a list in brackets, even of one item",
                 ],
             ),
             (
