@@ -98,11 +98,13 @@ fn source_kind(table: &Table<'_>, state: &Path) -> Option<SourceKind> {
         }
         "env" => Some(SourceKind::Env { prefix: table.node("prefix")?.read(prefix)? }),
         "command" => {
-            let words: Option<Vec<_>> = not_empty(table, "command")?
+            // Two steps, so that every word is looked at.
+            let words: Vec<_> = not_empty(table, "command")?
                 .iter()
                 .enumerate()
                 .map(|(at, node)| argument(at, node))
                 .collect();
+            let words: Option<Vec<_>> = words.into_iter().collect();
             let timeout =
                 table.node("timeout").and_then(|node| node.duration()).unwrap_or(Duration::from_secs(10));
             Some(SourceKind::Command { argv: words?, timeout })
