@@ -1,1 +1,27 @@
 //! The SSH connector: known hosts, authentication, pooled connections, bounded exec.
+//!
+//! Hosts are treated as hostile: what they send is bounded in size and time, each connection has its own tasks
+//! that can be ended from outside, and no channel can hold up another. Nothing is run, dialled or logged into
+//! without a lease, and what is sent is the canonical quoting of the lease's command.
+
+mod algorithms;
+mod connection;
+mod connector;
+mod dial;
+mod gatekeeper;
+mod kept;
+mod known_hosts;
+mod leash;
+mod login;
+mod pool;
+mod probe;
+mod refusal;
+mod remote;
+pub mod sandbox;
+mod scan;
+mod settings;
+
+pub use connector::SshConnector;
+pub use known_hosts::{Entry, HostKeyFiles, KnownHosts, KnownHostsError, Standing};
+pub use scan::{ScanError, ScannedKey, scan};
+pub use settings::SshSettings;

@@ -1,0 +1,103 @@
+//! Which algorithms are offered, and what is refused after negotiation.
+
+use std::borrow::Cow;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+use russh::{Names, Preferred, cipher, compression, kex, mac};
+
+/// The smallest RSA host key that is accepted, in bits.
+const SMALLEST_RSA: u32 = 2048;
+
+const KEX: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+// GCM first: it is the fastest here, and the prefix-truncation attack does not touch it.
+const CIPHERS: &[cipher::Name] = &[
+    cipher::AES_128_GCM,
+    cipher::AES_256_GCM,
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_256_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_128_CTR,
+];
+
+const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM];
+
+/// Host key algorithms by preference. RSA only with SHA-2.
+pub(crate) const HOST_KEYS: &[Algorithm] = &[
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+/// What is offered to a host, the algorithms of its known keys first, so that a host with several keys shows
+/// one that can be checked.
+pub(crate) fn offered(known: &[Algorithm]) -> Preferred {
+    let (first, rest): (Vec<_>, Vec<_>) =
+        HOST_KEYS.iter().cloned().partition(|ours| known.iter().any(|known| same_key_type(ours, known)));
+    only(first.into_iter().chain(rest).collect())
+}
+
+/// What is offered when a key of one of these algorithms, and no other, is wanted.
+pub(crate) fn only(host_keys: Vec<Algorithm>) -> Preferred {
+    Preferred {
+        kex: Cow::Borrowed(KEX),
+        key: Cow::Owned(host_keys),
+        host_key_certificates: Cow::Borrowed(&[]),
+        cipher: Cow::Borrowed(CIPHERS),
+        mac: Cow::Borrowed(MACS),
+        compression: Cow::Borrowed(&[compression::NONE]),
+    }
+}
+
+/// What the sandbox, a server, offers.
+pub(crate) fn for_server() -> Preferred {
+    const KEX: &[kex::Name] = &[
+        kex::MLKEM768X25519_SHA256,
+        kex::CURVE25519,
+        kex::CURVE25519_PRE_RFC_8731,
+        kex::EXTENSION_SUPPORT_AS_SERVER,
+        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+    ];
+    Preferred { kex: Cow::Borrowed(KEX), ..only(HOST_KEYS.to_vec()) }
+}
+
+/// Why the negotiated algorithms are not good enough, if they are not.
+///
+/// Without strict key exchange an attacker in the middle can cut messages from the start of a ChaCha20 or
+/// encrypt-then-MAC connection unseen.
+pub(crate) fn weakness(names: &Names) -> Option<&'static str> {
+    let safe_without_strict = [cipher::AES_128_GCM, cipher::AES_256_GCM].contains(&names.cipher);
+    (!names.strict_kex() && !safe_without_strict)
+        .then_some("it has neither strict key exchange nor AES-GCM, so messages could be cut out unseen")
+}
+
+/// Whether a host key is of a kind and size that is accepted at all.
+pub(crate) fn acceptable(key: &PublicKey) -> Result<(), String> {
+    let algorithm = key.algorithm();
+    if !HOST_KEYS.iter().any(|ours| same_key_type(ours, &algorithm)) {
+        return Err("its host key is of a kind that is not accepted".to_owned());
+    }
+    match key.key_data().rsa() {
+        Some(rsa) if rsa.key_size() < SMALLEST_RSA => {
+            Err(format!("its RSA host key has {} bits, fewer than {SMALLEST_RSA}", rsa.key_size()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn same_key_type(one: &Algorithm, other: &Algorithm) -> bool {
+    let rsa = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Rsa { .. });
+    one == other || (rsa(one) && rsa(other))
+}

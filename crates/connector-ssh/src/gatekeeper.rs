@@ -1,0 +1,247 @@
+//! What decides on the host key, and refuses everything a host could ask of us.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
+use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::{Channel, ChannelOpenFailure, Names};
+
+use crate::algorithms;
+use crate::known_hosts::{KnownHosts, Standing};
+
+/// Most banners that are looked at before a login; more end the connection.
+const MOST_BANNERS: u32 = 64;
+
+/// Checks one host's key against what is known.
+pub(crate) struct Gatekeeper {
+    pub(crate) check: KeyCheck,
+    pub(crate) seen: Arc<Seen>,
+    pub(crate) banners: u32,
+}
+
+/// How host keys are judged on one connection.
+pub(crate) enum KeyCheck {
+    /// Against known hosts.
+    Known {
+        /// The entries.
+        hosts: Arc<KnownHosts>,
+        /// The address as the inventory writes it.
+        address: String,
+        /// The port.
+        port: u16,
+        /// Whether unknown and changed keys are accepted with a warning.
+        insecure: bool,
+    },
+    /// Never accepted: the key is only looked at.
+    Scan,
+}
+
+/// What was learnt on the way.
+#[derive(Default)]
+pub(crate) struct Seen {
+    key: Mutex<Option<PublicKey>>,
+    end: Mutex<Option<String>>,
+}
+
+/// Why a connection ended before it could be used.
+#[derive(Debug)]
+pub(crate) enum Broken {
+    /// The host's key was refused.
+    HostKey(Box<Refused>),
+    /// What was negotiated is not safe.
+    Weak(String),
+    /// The protocol, or the line.
+    Protocol(russh::Error),
+}
+
+/// A refused host key.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) standing: Standing,
+    pub(crate) algorithm: String,
+    pub(crate) fingerprint: String,
+}
+
+impl From<russh::Error> for Broken {
+    fn from(error: russh::Error) -> Self {
+        Self::Protocol(error)
+    }
+}
+
+impl Seen {
+    /// The host's key, once it was shown.
+    pub(crate) fn key(&self) -> Option<PublicKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the connection ended, once it has.
+    pub(crate) fn end(&self) -> Option<String> {
+        self.end.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Gatekeeper {
+    pub(crate) fn new(check: KeyCheck, seen: Arc<Seen>) -> Self {
+        Self { check, seen, banners: 0 }
+    }
+
+    fn judge(&self, key: &PublicKey) -> Result<bool, Broken> {
+        let (hosts, address, port, insecure) = match &self.check {
+            KeyCheck::Known { hosts, address, port, insecure } => (hosts, address, *port, *insecure),
+            KeyCheck::Scan => return Ok(false),
+        };
+        algorithms::acceptable(key).map_err(Broken::Weak)?;
+        let standing = hosts.lookup(address, port, key);
+        let refused = match standing {
+            Standing::Trusted => return Ok(true),
+            Standing::Unknown { .. } | Standing::Changed { .. } if insecure => {
+                tracing::warn!(
+                    address,
+                    port,
+                    fingerprint = %key.fingerprint(HashAlg::Sha256),
+                    "host key accepted without being known: `insecure = [\"hostkey\"]`"
+                );
+                return Ok(true);
+            }
+            refused @ (Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Revoked { .. }) => {
+                refused
+            }
+        };
+        Err(Broken::HostKey(Box::new(Refused {
+            standing: refused,
+            algorithm: key.algorithm().to_string(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+        })))
+    }
+}
+
+impl Handler for Gatekeeper {
+    type Error = Broken;
+
+    async fn auth_banner(&mut self, _banner: &str, _session: &mut Session) -> Result<(), Broken> {
+        self.banners += 1;
+        if self.banners > MOST_BANNERS {
+            Err(Broken::Weak("it sends banner after banner".to_owned()))
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Broken> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
+            return Err(Broken::Weak(
+                "it shows a host certificate, and certificates are not understood yet".to_owned(),
+            ));
+        };
+        *self.seen.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
+        self.judge(key)
+    }
+
+    async fn kex_done(
+        &mut self,
+        _secret: Option<&[u8]>,
+        names: &Names,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        match algorithms::weakness(names) {
+            Some(why) => Err(Broken::Weak(why.to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Broken>) -> Result<(), Broken> {
+        let text = match &reason {
+            DisconnectReason::ReceivedDisconnect(told) => told.message.clone(),
+            DisconnectReason::Error(Broken::Protocol(error)) => error.to_string(),
+            DisconnectReason::Error(Broken::Weak(why)) => why.clone(),
+            DisconnectReason::Error(Broken::HostKey(_)) => "its host key was refused".to_owned(),
+        };
+        *self.seen.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        match reason {
+            DisconnectReason::ReceivedDisconnect(_) => Ok(()),
+            DisconnectReason::Error(error) => Err(error),
+        }
+    }
+
+    // A host has no business opening channels to us: russh would accept each of these if not told otherwise.
+
+    async fn server_channel_open_forwarded_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _connected_address: &str,
+        _connected_port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_agent_forward(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_session(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_tcpip(
+        &mut self,
+        _channel: Channel<Msg>,
+        _host_to_connect: &str,
+        _port_to_connect: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_direct_streamlocal(
+        &mut self,
+        _channel: Channel<Msg>,
+        _socket_path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+
+    async fn server_channel_open_x11(
+        &mut self,
+        _channel: Channel<Msg>,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Broken> {
+        refuse(reply).await
+    }
+}
+
+async fn refuse(reply: ChannelOpenHandle) -> Result<(), Broken> {
+    reply.reject(ChannelOpenFailure::AdministrativelyProhibited).await;
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! Which host keys are known: our own matcher over `known_hosts` files as OpenSSH writes them.
+//!
+//! It fails closed where the common ones do not: an unreadable file or a marked line that cannot be read is an
+//! error, a key of another algorithm for a known host is a changed key, and a revoked key stays revoked
+//! whatever other files say.
+
+mod entry;
+mod files;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use russh::keys::{Algorithm, PublicKey};
+
+pub use self::entry::Entry;
+use self::entry::Unusable;
+pub use self::files::HostKeyFiles;
+
+/// A known hosts file larger than this is refused.
+const LARGEST_FILE: u64 = 16 * 1024 * 1024;
+
+/// The entries of some known hosts files, in order.
+#[derive(Debug, Clone, Default)]
+pub struct KnownHosts {
+    entries: Vec<Entry>,
+    missing: Vec<PathBuf>,
+    skipped: usize,
+}
+
+/// What the files say about a key that a host showed.
+#[derive(Debug, Clone)]
+pub enum Standing {
+    /// An entry of this host has exactly this key.
+    Trusted,
+    /// No entry speaks of this host.
+    Unknown {
+        /// Whether a `@cert-authority` line does; host certificates are not understood yet.
+        authority: bool,
+    },
+    /// Entries speak of this host, with other keys.
+    Changed {
+        /// Those entries.
+        known: Vec<Entry>,
+    },
+    /// The key is revoked.
+    Revoked {
+        /// The line that says so.
+        by: Box<Entry>,
+    },
+}
+
+/// A known hosts file that cannot be used, so no host key can be checked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("known hosts file `{}`{}: {reason}", file.display(), line.map(|n| format!(" line {n}")).unwrap_or_default())]
+pub struct KnownHostsError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1, if it is one line's fault.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl KnownHosts {
+    /// Reads files in order. A missing file has no entries (see [`Self::missing`]); one that cannot be read is an error.
+    pub fn load(files: &[PathBuf]) -> Result<Self, KnownHostsError> {
+        let mut all = Self::default();
+        for file in files {
+            match read(file)? {
+                Some(bytes) => all.take_in(file, &String::from_utf8_lossy(&bytes))?,
+                None => all.missing.push(file.clone()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// What is known about `key` on this address, as the inventory writes it, and port.
+    pub fn lookup(&self, address: &str, port: u16, key: &PublicKey) -> Standing {
+        let (name, bare) = names(address, port);
+        let speaks = |entry: &&Entry| entry.covers(&name);
+        let revoked = |entry: &&Entry| {
+            entry.revokes() && entry.has_key(key) && (entry.covers(&name) || entry.covers(&bare))
+        };
+        if let Some(by) = self.entries.iter().find(revoked) {
+            return Standing::Revoked { by: Box::new(by.clone()) };
+        }
+        let known: Vec<&Entry> = self.entries.iter().filter(|e| e.marker.is_none()).filter(speaks).collect();
+        if known.iter().any(|entry| entry.has_key(key)) {
+            return Standing::Trusted;
+        }
+        if !known.is_empty() {
+            return Standing::Changed { known: known.into_iter().cloned().collect() };
+        }
+        // As OpenSSH does: the very key that is known without a port is trusted on any port.
+        if self.entries.iter().any(|e| e.marker.is_none() && e.covers(&bare) && e.has_key(key)) {
+            return Standing::Trusted;
+        }
+        Standing::Unknown { authority: self.entries.iter().any(|e| e.is_authority() && e.covers(&name)) }
+    }
+
+    /// The algorithms of the keys that are known for this address, so that they are asked for first.
+    pub fn algorithms(&self, address: &str, port: u16) -> Vec<Algorithm> {
+        let (name, bare) = names(address, port);
+        let plain = || self.entries.iter().filter(|entry| entry.marker.is_none());
+        let exact: Vec<_> = plain().filter(|e| e.covers(&name)).map(|e| e.key.algorithm()).collect();
+        if exact.is_empty() {
+            plain().filter(|e| e.covers(&bare)).map(|e| e.key.algorithm()).collect()
+        } else {
+            exact
+        }
+    }
+
+    /// Every usable entry, in order.
+    pub fn list(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Files that are not there.
+    pub fn missing(&self) -> &[PathBuf] {
+        &self.missing
+    }
+
+    /// How many lines were neither blank, nor comments, nor usable.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Adds a line, as [`crate::ScannedKey::line`] has it, to a file; makes the file if it is not there.
+    pub fn append(file: &Path, line: &str) -> Result<(), KnownHostsError> {
+        if line.contains(['\n', '\r']) || Entry::parse(file, 0, line).is_err() {
+            return Err(problem(file, None, "the new line is not a known hosts entry"));
+        }
+        files::append(file, line)
+    }
+
+    /// Revokes an entry's key for every host, by a line in `file`.
+    pub fn revoke(file: &Path, entry: &Entry) -> Result<(), KnownHostsError> {
+        let key = PublicKey::new(entry.key.key_data().clone(), "").to_openssh();
+        let key = key.map_err(|_| problem(file, None, "the key cannot be written"))?;
+        files::append(file, &format!("@revoked * {key}"))
+    }
+
+    fn take_in(&mut self, file: &Path, text: &str) -> Result<(), KnownHostsError> {
+        for (number, line) in (1..).zip(text.lines()) {
+            match Entry::parse(file, number, line) {
+                Ok(entry) => self.entries.push(entry),
+                Err(Unusable::Nothing) => {}
+                Err(Unusable::Skipped) => self.skipped += 1,
+                Err(Unusable::Dangerous(reason)) => return Err(problem(file, Some(number), reason)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that entries of this host have, and the one without a port.
+fn names(address: &str, port: u16) -> (String, String) {
+    let bare = address.to_ascii_lowercase();
+    let name = if port == 22 { bare.clone() } else { format!("[{bare}]:{port}") };
+    (name, bare)
+}
+
+fn read(file: &Path) -> Result<Option<Vec<u8>>, KnownHostsError> {
+    let size = match std::fs::metadata(file) {
+        Ok(about) => about.len(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(problem(file, None, &format!("cannot be read: {error}"))),
+    };
+    if size > LARGEST_FILE {
+        return Err(problem(file, None, "is larger than 16 MiB"));
+    }
+    std::fs::read(file).map(Some).map_err(|error| problem(file, None, &format!("cannot be read: {error}")))
+}
+
+fn problem(file: &Path, line: Option<usize>, reason: &str) -> KnownHostsError {
+    KnownHostsError { file: file.to_owned(), line, reason: reason.to_owned() }
+}

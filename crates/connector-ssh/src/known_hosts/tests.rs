@@ -1,0 +1,184 @@
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+use russh::keys::PublicKey;
+
+use super::{HostKeyFiles, KnownHosts, Standing};
+
+const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+fn key(text: &str) -> PublicKey {
+    PublicKey::from_openssh(text).unwrap()
+}
+
+fn load(files: &[&str]) -> Result<KnownHosts, super::KnownHostsError> {
+    let folder = tempfile::tempdir().unwrap();
+    let paths: Vec<PathBuf> = files
+        .iter()
+        .enumerate()
+        .map(|(n, text)| {
+            let path = folder.path().join(n.to_string());
+            std::fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    KnownHosts::load(&paths)
+}
+
+fn standing(files: &[&str], address: &str, port: u16, offered: &str) -> &'static str {
+    match load(files).unwrap().lookup(address, port, &key(offered)) {
+        Standing::Trusted => "trusted",
+        Standing::Unknown { authority: false } => "unknown",
+        Standing::Unknown { authority: true } => "authority",
+        Standing::Changed { .. } => "changed",
+        Standing::Revoked { .. } => "revoked",
+    }
+}
+
+#[test]
+fn entries_speak_of_the_hosts_they_name_and_no_others() {
+    for (hosts, address, port, expected) in [
+        ("web1", "web1", 22, "trusted"),
+        ("WEB1", "web1", 22, "trusted"),
+        ("web1", "WEB1", 22, "trusted"),
+        ("web1", "web10", 22, "unknown"),
+        ("web1,10.0.0.1", "10.0.0.1", 22, "trusted"),
+        ("web?", "web1", 22, "trusted"),
+        ("web?", "web", 22, "unknown"),
+        ("*.example.net", "a.example.net", 22, "trusted"),
+        ("*.example.net", "example.net", 22, "unknown"),
+        ("*a*b*c", "xxaxxbxxbxxc", 22, "trusted"),
+        ("*a*b*c", "xxaxxcxxb", 22, "unknown"),
+        ("*,!web1", "web1", 22, "unknown"),
+        ("!web1,*", "web1", 22, "unknown"),
+        ("*,!web1", "web2", 22, "trusted"),
+        ("!web1", "web2", 22, "unknown"),
+        ("[web1]:2222", "web1", 2222, "trusted"),
+        ("[web1]:2222", "web1", 22, "unknown"),
+        ("[web1]:2222", "web1", 2223, "unknown"),
+        ("[*.example.net]:2222", "a.example.net", 2222, "trusted"),
+        // As OpenSSH: the same key without a port is good on any port.
+        ("web1", "web1", 2222, "trusted"),
+        ("[::1]:2222", "::1", 2222, "trusted"),
+    ] {
+        let line = format!("{hosts} {A} some comment # more\n");
+        assert_eq!(standing(&[&line], address, port, A), expected, "{hosts} for {address} {port}");
+    }
+}
+
+#[test]
+fn blanks_comments_and_foreign_lines_do_no_harm() {
+    let text =
+        format!("# c\n\n   \t\n  web1 \t  {A}\tcomment \r\nweb2 1024 37 159239\nweb3 ssh-dss AAAA\nbare\n");
+    assert_eq!(standing(&[&text], "web1", 22, A), "trusted");
+    assert_eq!(standing(&[&text], "web2", 22, A), "unknown");
+    assert_eq!(load(&[&text]).unwrap().skipped(), 3);
+}
+
+#[test]
+fn another_key_for_a_known_host_is_a_change_whatever_its_algorithm() {
+    let text = format!("web1 {A}\n");
+    assert_eq!(standing(&[&text], "web1", 22, B), "changed");
+    let ecdsa = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBHwf2HMM5TRXvo2SQJjsNkiDD5KqiiNjrGVv3UUh+mMT5RHxiRtOnlqvjhQtBq0VpmpCV/PwUdhOig4vkbqAcEc=";
+    assert_eq!(standing(&[&text], "web1", 22, ecdsa), "changed");
+    // A second entry with the right key is enough, in whatever file it is.
+    assert_eq!(standing(&[&text, &format!("web1 {B}\n")], "web1", 22, B), "trusted");
+    // With a port of its own, an entry without a port proves nothing about other keys.
+    assert_eq!(standing(&[&text], "web1", 2222, B), "unknown");
+    assert_eq!(standing(&[&format!("web1 {B}\n[web1]:2222 {A}\n")], "web1", 2222, B), "changed");
+}
+
+#[test]
+fn a_revoked_key_stays_revoked() {
+    let trusted = format!("web1 {A}\n");
+    for revoked in
+        [format!("@revoked * {A}\n"), format!("@revoked   web1\t{A}\n"), format!("@revoked web1,web2 {A}")]
+    {
+        assert_eq!(standing(&[&trusted, &revoked], "web1", 22, A), "revoked", "{revoked}");
+        assert_eq!(standing(&[&revoked, &trusted], "web1", 22, A), "revoked", "{revoked}");
+    }
+    assert_eq!(standing(&[&trusted, &format!("@revoked web2 {A}\n")], "web1", 22, A), "trusted");
+    // Revoked without a port, met on one.
+    assert_eq!(standing(&[&format!("[web1]:2222 {A}\n@revoked web1 {A}\n")], "web1", 2222, A), "revoked");
+}
+
+#[test]
+fn an_authority_is_no_host_key() {
+    let text = format!("@cert-authority *.example.net {A}\n");
+    assert_eq!(standing(&[&text], "a.example.net", 22, A), "authority");
+    assert_eq!(standing(&[&text], "elsewhere", 22, A), "unknown");
+}
+
+#[test]
+fn what_would_lose_a_revocation_is_an_error() {
+    for wrong in [
+        "@revoked web1 ssh-ed25519 AAAA\n".to_owned(),
+        format!("@revokd web1 {A}\n"),
+        "@revoked web1\n".to_owned(),
+        format!("@revoked |1|nonsense {A}\n"),
+    ] {
+        let error = load(&[&format!("web1 {A}\n"), &wrong]).unwrap_err();
+        assert_eq!(error.line, Some(1), "{wrong}");
+    }
+    assert!(load(&["@revoked web1 ssh-dss AAAA\n"]).is_ok());
+}
+
+#[test]
+fn a_missing_file_is_told_and_an_unreadable_one_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let known = KnownHosts::load(std::slice::from_ref(&missing)).unwrap();
+    assert_eq!(known.missing(), [missing]);
+    assert!(KnownHosts::load(&[folder.path().to_owned()]).is_err(), "a folder is no file");
+    let large = folder.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len(17 * 1024 * 1024).unwrap();
+    assert!(KnownHosts::load(&[large]).is_err());
+}
+
+#[test]
+fn lines_hashed_by_ssh_keygen_are_matched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known_hosts");
+    std::fs::write(&file, format!("web1.example.net {A}\n[web1.example.net]:2222 {B}\n10.0.0.1 {B}\n"))
+        .unwrap();
+    let hashed =
+        Command::new("ssh-keygen").arg("-H").arg("-f").arg(&file).output().expect("ssh-keygen is installed");
+    assert!(hashed.status.success(), "{hashed:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("|1|") && !text.contains("web1"), "{text}");
+    assert_eq!(standing(&[&text], "web1.example.net", 22, A), "trusted");
+    assert_eq!(standing(&[&text], "WEB1.example.net", 22, A), "trusted");
+    assert_eq!(standing(&[&text], "web1.example.net", 2222, B), "trusted");
+    assert_eq!(standing(&[&text], "web1.example.net", 22, B), "changed");
+    assert_eq!(standing(&[&text], "10.0.0.1", 22, B), "trusted");
+    assert_eq!(standing(&[&text], "10.0.0.2", 22, B), "unknown");
+}
+
+#[test]
+fn lines_are_appended_whole_and_seen_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known_hosts");
+    let files = HostKeyFiles::new(vec![file.clone()]);
+    assert!(matches!(files.current().unwrap().lookup("web1", 22, &key(A)), Standing::Unknown { .. }));
+    let mut raw = std::fs::File::create(&file).unwrap();
+    raw.write_all(format!("web2 {B}").as_bytes()).unwrap();
+    drop(raw);
+    KnownHosts::append(&file, &format!("web1 {A}")).unwrap();
+    let known = files.current().unwrap();
+    assert!(matches!(known.lookup("web1", 22, &key(A)), Standing::Trusted));
+    assert!(matches!(known.lookup("web2", 22, &key(B)), Standing::Trusted));
+    KnownHosts::revoke(&file, &known.list()[1]).unwrap();
+    assert!(matches!(files.current().unwrap().lookup("web1", 22, &key(A)), Standing::Revoked { .. }));
+    assert!(KnownHosts::append(&file, "nonsense").is_err());
+    assert!(KnownHosts::append(&file, &format!("a {A}\nb {A}")).is_err());
+}
+
+#[test]
+fn algorithms_of_known_keys_are_asked_for_first() {
+    let known = load(&[&format!("web1 {A}\n")]).unwrap();
+    assert_eq!(known.algorithms("web1", 22), [key(A).algorithm()]);
+    assert_eq!(known.algorithms("web1", 2222), [key(A).algorithm()]);
+    assert!(known.algorithms("web2", 22).is_empty());
+}

@@ -1,0 +1,9 @@
+//! The connector against real SSH servers, hostile ones, and the sandbox.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
+
+mod commands;
+mod hostile;
+mod logins;
+mod pooling;
+mod rig;
+mod sandbox;

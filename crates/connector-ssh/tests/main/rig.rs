@@ -1,0 +1,206 @@
+//! One connector, one host, and leases that no broker gave.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use audit::Intended;
+use broker::{Credential, Lease, Material};
+use connector_ssh::{SshConnector, SshSettings};
+use model::{
+    Action, CallId, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Platform, Principal,
+    PrincipalId, Secret, Shell, SubAction, TargetName, Tier, ToolName, ToolSet,
+};
+use policy::{Fences, NetworkFence, Permit};
+use tempfile::TempDir;
+use testkit::{FakeClock, Sshd};
+use tokio_util::sync::CancellationToken;
+use tools::{HostRun, HostShell, SubEvents};
+
+pub(crate) struct Rig {
+    pub(crate) connector: Arc<SshConnector>,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) settings: SshSettings,
+    pub(crate) known_hosts: PathBuf,
+    pub(crate) host: Host,
+    _folder: TempDir,
+}
+
+/// One call: what differs between calls.
+pub(crate) struct Call {
+    pub(crate) line: &'static str,
+    pub(crate) material: fn(&str) -> Material,
+    pub(crate) secret: String,
+    pub(crate) username: Option<String>,
+    /// `None`: on a handle, so nothing is shared.
+    pub(crate) version: Option<&'static str>,
+    pub(crate) timeout: Duration,
+    pub(crate) output: u64,
+    pub(crate) fence: NetworkFence,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) events: Events,
+    pub(crate) started: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Events(pub(crate) Mutex<Vec<String>>);
+
+#[async_trait]
+impl SubEvents for Events {
+    async fn begin(&self, event: &'static str, detail: &str) -> Result<(), Failure> {
+        self.0.lock().unwrap().push(format!("begin {event}: {detail}"));
+        Ok(())
+    }
+
+    async fn end(&self, event: &'static str, result: &str) -> Result<(), Failure> {
+        self.0.lock().unwrap().push(format!("end {event}: {result}"));
+        Ok(())
+    }
+}
+
+pub(crate) fn password(secret: &str) -> Material {
+    Material::Password(Secret::new(secret.to_owned()))
+}
+
+pub(crate) fn key(secret: &str) -> Material {
+    Material::PrivateKey { pem: Secret::new(secret.to_owned()), passphrase: None }
+}
+
+impl Rig {
+    pub(crate) fn new(address: &str, port: u16, user: &str, known: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let known_hosts = folder.path().join("known_hosts");
+        std::fs::write(&known_hosts, format!("{known}\n")).unwrap();
+        let settings = SshSettings { known_hosts: vec![known_hosts.clone()], ..SshSettings::default() };
+        let clock = Arc::new(FakeClock::new());
+        let connector =
+            Arc::new(SshConnector::new(settings.clone(), Arc::clone(&clock) as Arc<dyn model::Clock>));
+        let host = Host {
+            name: TargetName::parse("web1").unwrap(),
+            address: address.to_owned(),
+            port,
+            user: Some(user.to_owned()),
+            tags: std::collections::BTreeSet::new(),
+            platform: Platform::Linux,
+            shell: Shell::Posix,
+            credential: None,
+            credentials: Vec::new(),
+            notes: None,
+        };
+        Self { connector, clock, settings, known_hosts, host, _folder: folder }
+    }
+
+    pub(crate) fn of(sshd: &Sshd) -> Self {
+        Self::new(sshd.host(), sshd.port(), sshd.user(), &sshd.known_hosts_line())
+    }
+
+    pub(crate) async fn exec(&self, call: &mut Call) -> Result<Outcome, Failure> {
+        self.with(call, |run| self.connector.exec(run)).await
+    }
+
+    pub(crate) async fn login(&self, call: &mut Call) -> Result<Outcome, Failure> {
+        self.with(call, |run| self.connector.login(run)).await
+    }
+
+    async fn with<'c, F>(
+        &self,
+        call: &'c mut Call,
+        act: impl FnOnce(HostRun<'c>) -> F,
+    ) -> Result<Outcome, Failure>
+    where
+        F: Future<Output = Result<Outcome, Failure>> + 'c,
+    {
+        let lease: &'static Lease = Box::leak(Box::new(call.lease(&self.host)));
+        let host: &'static Host = Box::leak(Box::new(self.host.clone()));
+        let (timeout, output) = (call.timeout, call.output);
+        let started = &mut call.started;
+        let run = HostRun {
+            lease,
+            host,
+            timeout,
+            output,
+            cancel: &call.cancel,
+            progress: &|_| (),
+            sub_events: &call.events,
+        };
+        let result = act(run).await;
+        *started = lease.started();
+        result
+    }
+}
+
+impl Call {
+    /// With a password, shared.
+    pub(crate) fn new(line: &'static str, secret: &str) -> Self {
+        Self {
+            line,
+            material: password,
+            secret: secret.to_owned(),
+            username: None,
+            version: Some("1"),
+            timeout: Duration::from_secs(20),
+            output: 1024 * 1024,
+            fence: NetworkFence::default(),
+            cancel: CancellationToken::new(),
+            events: Events::default(),
+            started: false,
+        }
+    }
+
+    pub(crate) fn events(&self) -> Vec<String> {
+        self.events.0.lock().unwrap().clone()
+    }
+
+    fn lease(&self, host: &Host) -> Lease {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        let line =
+            policy::command::parse(self.line).unwrap_or_else(|refused| panic!("{}: {refused}", self.line));
+        let credential = match self.version {
+            Some(_) => CredentialUse::Inventory,
+            None => {
+                CredentialUse::Handle(HandleToken::parse(&format!("secret://{}", "a".repeat(43))).unwrap())
+            }
+        };
+        let action = Action {
+            tool: ToolName::parse("ssh_execute").unwrap(),
+            set: ToolSet::parse("exec").unwrap(),
+            tier: Tier::Dangerous,
+            target: host.target(),
+            parts: line.commands().cloned().map(SubAction::Command).collect(),
+            command: Some(line),
+            credential,
+            limits: Limits::default(),
+            arguments: serde_json::json!({}),
+        };
+        let principal = Principal {
+            id: PrincipalId::parse("tester").unwrap(),
+            groups: std::collections::BTreeSet::new(),
+        };
+        let fences = Fences { network: self.fence.clone() };
+        let mut id = [0; 16];
+        id[..8].copy_from_slice(&CALLS.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        let intended = Intended::for_test(
+            CallId::new(id),
+            Permit::for_test(principal, action, Limits::default(), fences),
+        );
+        let material = (self.material)(&self.secret);
+        let credential =
+            Credential { username: self.username.clone(), address: None, material, version: None };
+        Lease::for_test(intended, Some(credential), self.version)
+    }
+}
+
+pub(crate) fn stdout(outcome: &Outcome) -> String {
+    text(outcome, "stdout")
+}
+
+pub(crate) fn stderr(outcome: &Outcome) -> String {
+    text(outcome, "stderr")
+}
+
+fn text(outcome: &Outcome, name: &str) -> String {
+    let stream = outcome.streams.iter().find(|stream| stream.name == name).unwrap();
+    String::from_utf8(stream.bytes.clone()).unwrap()
+}
