@@ -31,6 +31,14 @@ struct Grounds {
     snapshot: SnapshotHash,
 }
 
+/// What a decision rests on and is bounded by.
+pub(crate) struct Basis {
+    pub(crate) rules: Vec<RuleName>,
+    pub(crate) limits: Limits,
+    pub(crate) fences: Fences,
+    pub(crate) snapshot: SnapshotHash,
+}
+
 /// What must be met before a call may act; the union over all permitting rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Obligations {
@@ -105,15 +113,8 @@ pub struct Denial {
 }
 
 impl Allowed {
-    pub(crate) fn new(
-        principal: Principal,
-        action: Action,
-        rules: Vec<RuleName>,
-        limits: Limits,
-        fences: Fences,
-        snapshot: SnapshotHash,
-        obligations: Obligations,
-    ) -> Self {
+    pub(crate) fn new(principal: Principal, action: Action, basis: Basis, obligations: Obligations) -> Self {
+        let Basis { rules, limits, fences, snapshot } = basis;
         Self { grounds: Grounds { principal, action, rules, limits, fences, snapshot }, obligations }
     }
 
@@ -148,6 +149,10 @@ impl Allowed {
     }
 
     /// Turns the yes into a permit if every obligation is met.
+    #[expect(
+        clippy::result_large_err,
+        reason = "made once a call, and never on the way of a call that is permitted"
+    )]
     pub fn discharge(self, proofs: Proofs) -> Result<Permit, Undischarged> {
         let unmet: Vec<_> = self.obligations.approvals.iter().skip(proofs.approvals.len()).cloned().collect();
         let Some(first) = unmet.first() else {

@@ -1,12 +1,31 @@
 //! Rules, the facts about commands, and the decision. Pure: no runtime, no clock, no files.
+//!
+//! Read in this order: [`Rule`] (what is written), [`Snapshot`] (what is compiled), `authorise.rs` (how it
+//! decides), [`command`] (what a shell line is), `decision.rs` (what comes out).
 
+mod authorise;
+mod cedar;
+mod compile;
 mod decision;
+mod explain;
+mod files;
+mod index;
+mod lint;
+mod problem;
+mod rule;
+mod show;
 mod snapshot;
+mod vocabulary;
 
 pub mod command;
+pub mod quantity;
 
 pub use decision::{
     Allowed, ApprovalProof, ApprovalRequirement, Denial, Fences, NetworkFence, Obligations, Permit, Proofs,
     Undischarged,
 };
-pub use snapshot::{Moment, Snapshot, ToolFacts};
+pub use files::CedarFile;
+pub use problem::{LintWarning, Place, RuleProblem};
+pub use rule::{RawApproval, RawLimits, RawRule, RawRules, Rule};
+pub use snapshot::{Moment, Snapshot};
+pub use vocabulary::{ToolFacts, Vocabulary};

@@ -1,12 +1,35 @@
-//! The compiled whole of the rules, and the decision it makes.
+//! The compiled whole of the rules: what decides, what is shown, what a permit names.
 
-use model::{Action, Limits, Principal, SnapshotHash, Target, Tier, ToolName, ToolSet};
+use std::collections::BTreeSet;
 
-use crate::{Allowed, Denial, NetworkFence};
+use cedar_policy::{Authorizer, Policy};
+use model::{Principal, SnapshotHash, Target, TargetKind, ToolName};
+
+use crate::cedar::Facts;
+use crate::files::RawPolicy;
+use crate::index::Index;
+use crate::rule::{Effect, Rule, ToolSelector};
+use crate::vocabulary::BUILT_IN;
+use crate::{CedarFile, LintWarning, RuleProblem, ToolFacts, Vocabulary, compile, show};
 
 /// An immutable compiled policy. Swapped whole on reload.
 pub struct Snapshot {
-    hash: SnapshotHash,
+    pub(crate) hash: SnapshotHash,
+    /// Names of every tool and verb that exists.
+    pub(crate) tools: BTreeSet<ToolName>,
+    pub(crate) rules: Vec<CompiledRule>,
+    pub(crate) index: Index,
+    pub(crate) files: Vec<CedarFile>,
+    pub(crate) raw: Vec<RawPolicy>,
+    pub(crate) built_in: Policy,
+    pub(crate) facts: Facts,
+    pub(crate) authorizer: Authorizer,
+}
+
+/// A rule beside its Cedar form.
+pub(crate) struct CompiledRule {
+    pub(crate) rule: Rule,
+    pub(crate) policy: Policy,
 }
 
 /// When a decision is made, as facts (`context.time`).
@@ -18,21 +41,27 @@ pub struct Moment {
     pub weekday: u8,
 }
 
-/// What visibility needs to know of a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToolFacts {
-    /// Its name.
-    pub name: ToolName,
-    /// Its set.
-    pub set: ToolSet,
-    /// Its tier.
-    pub tier: Tier,
-}
-
 impl Snapshot {
     /// A policy without rules: denies everything but what is built in.
     pub fn empty() -> Self {
-        todo!()
+        match Self::compile(Vec::new(), Vec::new(), &Vocabulary::default()) {
+            Ok((snapshot, _)) => snapshot,
+            Err(problems) => unreachable!("without rules nothing can be wrong with them: {problems:?}"),
+        }
+    }
+
+    /// Compiles rules and Cedar files into one policy.
+    ///
+    /// # Errors
+    ///
+    /// Every problem: names that do not exist, rules of one name, conditions and Cedar files that do not fit
+    /// the schema.
+    pub fn compile(
+        rules: Vec<Rule>,
+        cedar: Vec<CedarFile>,
+        vocabulary: &Vocabulary,
+    ) -> Result<(Self, Vec<LintWarning>), Vec<RuleProblem>> {
+        compile::compile(rules, cedar, vocabulary)
     }
 
     /// What a permit names.
@@ -40,34 +69,71 @@ impl Snapshot {
         self.hash
     }
 
-    /// Decides. `fallback` limits count where no permitting rule sets a value; `network` is the global fence.
-    pub fn authorise(
-        &self,
-        principal: &Principal,
-        action: Action,
-        moment: Moment,
-        fallback: Limits,
-        network: &NetworkFence,
-    ) -> Result<Allowed, Denial> {
-        let _ = (principal, action, moment, fallback, network);
-        todo!()
-    }
-
-    /// Whether some rule could permit this tool to this principal on some target.
+    /// Whether some permit's principal and action scope match, and no forbid without condition does.
+    ///
+    /// Decides what is listed, and in the pipeline whether a tool exists for this principal at all.
     pub fn visible(&self, principal: &Principal, tool: &ToolFacts) -> bool {
-        let _ = (principal, tool);
-        todo!()
+        let rules = |effect: Effect| {
+            self.rules.iter().map(|compiled| &compiled.rule).filter(move |rule| {
+                rule.effect == effect && rule.names_principal(principal) && rule.names_tool(tool)
+            })
+        };
+        let built_in = BUILT_IN.contains(&tool.name.as_str());
+        let permitted = built_in
+            || rules(Effect::Permit).next().is_some()
+            || self.raw.iter().any(|raw| raw.permits_somewhere(&self.facts, principal, tool));
+        let everywhere = |rule: &Rule| {
+            rule.targets.iter().any(|expr| expr.is_any() || (built_in && expr.matches(&Target::gateway())))
+        };
+        let forbidden = rules(Effect::Forbid)
+            .any(|rule| rule.is_about_everything() && rule.when.is_none() && everywhere(rule))
+            || self.raw.iter().any(|raw| raw.forbids_everywhere(&self.facts, principal, tool));
+        self.tools.contains(&tool.name) && permitted && !forbidden
     }
 
-    /// Whether some rule could permit this principal anything at all on this target, and no unconditional forbid
-    /// covers all of it. A target that is not seen is "not found". The gateway itself is always seen.
+    /// Whether some rule could permit this principal anything at all on this target, and no forbid without
+    /// condition covers all of it. A target that is not seen is "not found". The gateway itself is always seen.
     pub fn sees(&self, principal: &Principal, target: &Target) -> bool {
-        let _ = (principal, target);
-        todo!()
+        if target.kind == TargetKind::Gateway {
+            return true;
+        }
+        let here: Vec<&Rule> = self
+            .index
+            .candidates(principal, target)
+            .into_iter()
+            .filter_map(|at| self.rules.get(usize::try_from(at).ok()?))
+            .map(|compiled| &compiled.rule)
+            .filter(|rule| rule.names_principal(principal) && rule.names_target(target))
+            .collect();
+        let permitted = here.iter().any(|rule| rule.effect == Effect::Permit)
+            || self.raw.iter().any(|raw| raw.permits_something(&self.facts, principal, target));
+        let all_tools = |rule: &Rule| rule.tools.contains(&ToolSelector::Any);
+        let forbidden =
+            here.iter().any(|rule| {
+                rule.effect == Effect::Forbid
+                    && rule.is_about_everything()
+                    && rule.when.is_none()
+                    && all_tools(rule)
+            }) || self.raw.iter().any(|raw| raw.forbids_everything(&self.facts, principal, target));
+        permitted && !forbidden
     }
 
-    /// Everything, as Cedar text.
+    /// Everything that decides, as Cedar text: what is built in, the rules, the Cedar files as they are.
     pub fn to_cedar(&self) -> String {
-        todo!()
+        show::to_cedar(self)
+    }
+
+    /// The names of the rules, in order.
+    pub fn rule_names(&self) -> impl Iterator<Item = &model::RuleName> {
+        self.rules.iter().map(|compiled| &compiled.rule.name)
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("hash", &self.hash)
+            .field("rules", &self.rules.len())
+            .finish_non_exhaustive()
     }
 }

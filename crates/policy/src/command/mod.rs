@@ -5,6 +5,7 @@
 //! nests reaches the grammar, so its recursion is bounded by construction.
 
 mod opaque;
+mod pattern;
 mod quote;
 mod scan;
 mod shape;
@@ -14,7 +15,10 @@ mod tests;
 use model::{CommandLine, SimpleCommand};
 
 pub use opaque::{OpaqueProgram, opaque_programs};
+pub use pattern::{CommandPattern, MalformedPattern};
+pub(crate) use pattern::{Star, WordPattern};
 pub use quote::canonical;
+pub(crate) use quote::simple;
 
 /// The longest line that is looked at, in bytes.
 pub const MAX_LINE: usize = 32 * 1024;

@@ -73,7 +73,9 @@ impl Scan<'_> {
             '&' if doubled('&') => Piece::And,
             '&' if doubled('>') => return Err(self.refuse(at, REDIRECTION)),
             '&' => {
-                return Err(self.refuse(at, Refusal("a background command (`&`)", Some("run it without `&`"))));
+                return Err(
+                    self.refuse(at, Refusal("a background command (`&`)", Some("run it without `&`")))
+                );
             }
             _ if doubled(';') => return Err(self.refuse(at, Refusal("`;;` outside of `case`", None))),
             _ => Piece::Then,

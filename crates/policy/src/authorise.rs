@@ -1,0 +1,302 @@
+//! The decision: one Cedar request per part, all must be permitted, anything unclear is a no.
+
+use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
+use model::{Action, Limits, Principal, RuleName, SubAction, Target};
+
+use crate::compile::BUILT_IN_ID;
+use crate::decision::Basis;
+use crate::explain::{self, Refusal};
+use crate::files::Reach;
+use crate::rule::Effect;
+use crate::snapshot::CompiledRule;
+use crate::{
+    Allowed, ApprovalRequirement, Denial, Fences, Moment, NetworkFence, Obligations, Snapshot, ToolFacts,
+    command,
+};
+
+/// What permits one part, or all of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Grant {
+    pub(crate) rules: Vec<RuleName>,
+    pub(crate) limits: Limits,
+    pub(crate) approvals: Vec<ApprovalRequirement>,
+}
+
+/// Who asks, for which tool, when.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) principal: &'a Principal,
+    pub(crate) tool: &'a ToolFacts,
+    pub(crate) moment: Moment,
+}
+
+impl Snapshot {
+    /// Decides. `fallback` limits count where no permitting rule sets a value; `network` is the global fence.
+    ///
+    /// Of an action's credential parts those that are not permitted are left out; of all other parts each
+    /// must be permitted.
+    ///
+    /// # Errors
+    ///
+    /// A denial that says which part, why, and what to do.
+    pub fn authorise(
+        &self,
+        principal: &Principal,
+        mut action: Action,
+        moment: Moment,
+        fallback: Limits,
+        network: &NetworkFence,
+    ) -> Result<Allowed, Denial> {
+        let tool = ToolFacts { name: action.tool.clone(), set: action.set.clone(), tier: action.tier };
+        let asked = Asked { principal, tool: &tool, moment };
+        let (grant, parts) = self.decide(asked, &action.target, &action.parts)?;
+        action.parts = parts;
+        let limits = grant.limits.or(fallback).strictest(action.limits);
+        let fences = Fences { network: network.clone() };
+        let obligations = Obligations { approvals: grant.approvals };
+        let basis = Basis { rules: grant.rules, limits, fences, snapshot: self.hash() };
+        Ok(Allowed::new(principal.clone(), action, basis, obligations))
+    }
+
+    /// The grant over all parts, and the parts that are permitted.
+    pub(crate) fn decide(
+        &self,
+        asked: Asked<'_>,
+        target: &Target,
+        parts: &[SubAction],
+    ) -> Result<(Grant, Vec<SubAction>), Denial> {
+        let mut whole = Grant::default();
+        let mut permitted = Vec::new();
+        let mut refused_credential = None;
+        let mut place: Option<Considered<'_>> = None;
+        for part in parts {
+            let target = match part {
+                SubAction::Credential { target, .. } => target,
+                SubAction::Whole | SubAction::Command(_) => target,
+            };
+            let considered = match place.take().filter(|considered| std::ptr::eq(considered.target, target)) {
+                Some(considered) => considered,
+                None => Considered::new(self, asked, target).map_err(|e| explain::unsayable(&e))?,
+            };
+            match (self.part(asked, &considered, part), part) {
+                (Ok(grant), _) => {
+                    whole.add(grant);
+                    permitted.push(part.clone());
+                }
+                (Err(refusal), SubAction::Credential { .. }) => {
+                    refused_credential
+                        .get_or_insert_with(|| explain::denial(self, asked, &considered, part, refusal));
+                }
+                (Err(refusal), SubAction::Whole | SubAction::Command(_)) => {
+                    return Err(explain::denial(self, asked, &considered, part, refusal));
+                }
+            }
+            place = Some(considered);
+        }
+        match (permitted.is_empty(), refused_credential) {
+            (false, _) => Ok((whole, permitted)),
+            (true, Some(denial)) => Err(denial),
+            (true, None) => Err(explain::nothing_asked()),
+        }
+    }
+
+    /// One part: its Cedar request, and once more for rules whose approval holds for the program by any path.
+    pub(crate) fn part(
+        &self,
+        asked: Asked<'_>,
+        considered: &Considered<'_>,
+        part: &SubAction,
+    ) -> Result<Grant, Refusal> {
+        if !self.tools.contains(&asked.tool.name) {
+            return Err(Refusal::UnknownTool);
+        }
+        if let SubAction::Command(simple) = part
+            && let Some(reason) = command::opaque(simple)
+        {
+            return Err(Refusal::Opaque(reason));
+        }
+        let matched: Vec<&CompiledRule> =
+            considered.rules.iter().copied().filter(|r| r.rule.covers(part)).collect();
+        let mut grant = self.evaluate(asked, considered, part, &matched)?;
+        let by_name = |r: &&&CompiledRule| {
+            r.rule.approval.is_some() && !r.rule.covers(part) && r.rule.covers_by_name(part)
+        };
+        let also: Vec<&CompiledRule> = considered.rules.iter().filter(by_name).copied().collect();
+        if !also.is_empty() {
+            let all: Vec<&CompiledRule> = matched.into_iter().chain(also).collect();
+            let wider = self.evaluate(asked, considered, part, &all)?;
+            grant.add(Grant { rules: Vec::new(), ..wider });
+        }
+        Ok(grant)
+    }
+
+    fn evaluate(
+        &self,
+        asked: Asked<'_>,
+        considered: &Considered<'_>,
+        part: &SubAction,
+        matched: &[&CompiledRule],
+    ) -> Result<Grant, Refusal> {
+        let names = matched.iter().map(|r| r.rule.name.as_str());
+        let (principal, tool, moment) = (asked.principal, asked.tool, asked.moment);
+        let request = self
+            .facts
+            .request(principal, tool, considered.target, part, moment, names)
+            .map_err(|message| Refusal::Failed { rule: None, message })?;
+        let policies =
+            considered.policies(self, matched).map_err(|message| Refusal::Failed { rule: None, message })?;
+        self.ask(&request, &policies, &considered.entities)
+    }
+
+    /// Cedar passes over a policy that it cannot evaluate, also one that forbids: here that is a no.
+    fn ask(&self, request: &Request, policies: &PolicySet, entities: &Entities) -> Result<Grant, Refusal> {
+        let response = self.authorizer.is_authorized(request, policies, entities);
+        if let Some(error) = response.diagnostics().errors().next() {
+            let rule = match error {
+                cedar_policy::AuthorizationError::PolicyEvaluationError(e) => {
+                    self.origin(e.policy_id()).name()
+                }
+            };
+            return Err(Refusal::Failed { rule, message: error.to_string() });
+        }
+        let mut origins: Vec<Origin<'_>> =
+            response.diagnostics().reason().map(|id| self.origin(id)).collect();
+        origins.sort_by_key(Origin::position);
+        match response.decision() {
+            Decision::Allow => Ok(grant(&origins)),
+            Decision::Deny => match origins.first() {
+                Some(origin) => Err(Refusal::Forbidden(origin.name())),
+                None => Err(Refusal::NoRule),
+            },
+        }
+    }
+
+    fn origin(&self, id: &PolicyId) -> Origin<'_> {
+        let text: &str = id.as_ref();
+        if text == BUILT_IN_ID {
+            return Origin::BuiltIn;
+        }
+        let numbered = text.strip_prefix("rule:").and_then(|number| number.parse::<usize>().ok());
+        if let Some((at, compiled)) = numbered.and_then(|at| Some((at, self.rules.get(at)?))) {
+            return Origin::Rule(at, compiled);
+        }
+        match self.raw.iter().find(|raw| raw.policy.id() == id) {
+            Some(raw) => Origin::Cedar(&raw.name),
+            None => Origin::Unknown,
+        }
+    }
+}
+
+fn grant(origins: &[Origin<'_>]) -> Grant {
+    let mut grant = Grant::default();
+    for origin in origins {
+        let (limits, approval) = match origin {
+            Origin::Rule(_, compiled) => (compiled.rule.limits, compiled.rule.approval.as_ref()),
+            Origin::BuiltIn | Origin::Cedar(_) | Origin::Unknown => (Limits::default(), None),
+        };
+        let approvals = approval.zip(origin.name()).map(|(approval, rule)| ApprovalRequirement {
+            rule,
+            by: approval.by.clone(),
+            count: approval.count,
+            within: approval.within,
+            reason: approval.reason,
+        });
+        let rules = origin.name().into_iter().collect();
+        grant.add(Grant { rules, limits, approvals: approvals.into_iter().collect() });
+    }
+    grant
+}
+
+impl Grant {
+    /// The strictest of both: every obligation, the smallest limits.
+    fn add(&mut self, other: Self) {
+        for rule in other.rules {
+            if !self.rules.contains(&rule) {
+                self.rules.push(rule);
+            }
+        }
+        for approval in other.approvals {
+            if !self.approvals.contains(&approval) {
+                self.approvals.push(approval);
+            }
+        }
+        self.limits = self.limits.strictest(other.limits);
+    }
+}
+
+/// Where a deciding policy came from.
+enum Origin<'a> {
+    BuiltIn,
+    Rule(usize, &'a CompiledRule),
+    Cedar(&'a RuleName),
+    Unknown,
+}
+
+impl Origin<'_> {
+    fn name(&self) -> Option<RuleName> {
+        match self {
+            Self::BuiltIn => RuleName::parse(BUILT_IN_ID).ok(),
+            Self::Rule(_, compiled) => Some(compiled.rule.name.clone()),
+            Self::Cedar(name) => Some((*name).clone()),
+            Self::Unknown => None,
+        }
+    }
+
+    fn position(&self) -> (u8, usize, String) {
+        match self {
+            Self::Rule(at, _) => (0, *at, String::new()),
+            Self::Cedar(name) => (1, 0, name.to_string()),
+            Self::BuiltIn => (2, 0, String::new()),
+            Self::Unknown => (3, 0, String::new()),
+        }
+    }
+}
+
+/// The slice of the policy that can be about one principal, tool and target.
+pub(crate) struct Considered<'a> {
+    pub(crate) target: &'a Target,
+    /// Rules whose principals, tools and targets match.
+    pub(crate) rules: Vec<&'a CompiledRule>,
+    raw: Vec<&'a crate::files::RawPolicy>,
+    entities: Entities,
+}
+
+impl<'a> Considered<'a> {
+    pub(crate) fn new(snapshot: &'a Snapshot, asked: Asked<'_>, target: &'a Target) -> Result<Self, String> {
+        let entities = snapshot.facts.entities(asked.principal, asked.tool, target)?;
+        let candidates = snapshot.index.candidates(asked.principal, target);
+        let rules = candidates
+            .into_iter()
+            .filter_map(|at| snapshot.rules.get(usize::try_from(at).ok()?))
+            .filter(|r| {
+                r.rule.names_tool(asked.tool)
+                    && r.rule.names_principal(asked.principal)
+                    && r.rule.names_target(target)
+            })
+            .collect();
+        let raw = if snapshot.raw.is_empty() {
+            Vec::new()
+        } else {
+            let reach = Reach::new(&snapshot.facts, asked.principal, asked.tool, Some(target));
+            snapshot.raw.iter().filter(|raw| raw.may_apply(&reach)).collect()
+        };
+        Ok(Self { target, rules, raw, entities })
+    }
+
+    /// Rules that permit and apply here, whether or not they cover the part.
+    pub(crate) fn permits(&self) -> impl Iterator<Item = &'a CompiledRule> {
+        self.rules.iter().copied().filter(|r| r.rule.effect == Effect::Permit)
+    }
+
+    /// Rules that do not match are left out: their policies ask for the match first.
+    fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<PolicySet, String> {
+        let mut set = PolicySet::new();
+        let all = std::iter::once(&snapshot.built_in)
+            .chain(matched.iter().map(|r| &r.policy))
+            .chain(self.raw.iter().map(|raw| &raw.policy));
+        for policy in all {
+            set.add(policy.clone()).map_err(|e| e.to_string())?;
+        }
+        Ok(set)
+    }
+}

@@ -1,0 +1,154 @@
+//! What a request tells Cedar: built natively, not through JSON, because it happens at every decision.
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+
+use cedar_policy::{
+    Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
+};
+use model::{Principal, SimpleCommand, SubAction, Target};
+
+use super::names;
+use crate::command;
+use crate::rule::is_operator;
+use crate::{Moment, ToolFacts};
+
+/// The entity types, read once.
+pub(crate) struct Facts {
+    principal: EntityTypeName,
+    group: EntityTypeName,
+    action: EntityTypeName,
+    target: EntityTypeName,
+    tag: EntityTypeName,
+}
+
+/// Facts could not be put in Cedar's terms; the decision is a denial.
+pub(crate) type Unsayable = String;
+
+impl Facts {
+    pub(crate) fn new() -> Result<Self, Unsayable> {
+        let name = |text: &str| EntityTypeName::from_str(text).map_err(|e| e.to_string());
+        Ok(Self {
+            principal: name(names::PRINCIPAL)?,
+            group: name(names::GROUP)?,
+            action: name(names::ACTION)?,
+            target: name(names::TARGET)?,
+            tag: name(names::TAG)?,
+        })
+    }
+
+    pub(crate) fn principal(&self, principal: &Principal) -> EntityUid {
+        uid(&self.principal, principal.id.as_str())
+    }
+
+    pub(crate) fn group(&self, name: &str) -> EntityUid {
+        uid(&self.group, name)
+    }
+
+    pub(crate) fn action(&self, name: &str) -> EntityUid {
+        uid(&self.action, name)
+    }
+
+    pub(crate) fn target(&self, target: &Target) -> EntityUid {
+        uid(&self.target, target.name.as_str())
+    }
+
+    pub(crate) fn tag(&self, name: &str) -> EntityUid {
+        uid(&self.tag, name)
+    }
+
+    /// The groups an action is in.
+    pub(crate) fn action_groups(&self, tool: &ToolFacts) -> Vec<EntityUid> {
+        if is_operator(&tool.name) {
+            return vec![self.action(names::ALL_VERBS)];
+        }
+        let (set, tier) = (format!("set:{}", tool.set), format!("tier:{}", tool.tier.as_str()));
+        vec![self.action(names::ALL_TOOLS), self.action(&set), self.action(&tier)]
+    }
+
+    /// Principal, action and target with what they are in.
+    pub(crate) fn entities(
+        &self,
+        principal: &Principal,
+        tool: &ToolFacts,
+        target: &Target,
+    ) -> Result<Entities, Unsayable> {
+        let groups = principal.groups.iter().map(|group| self.group(group.as_str())).collect();
+        let name = HashMap::from([("name".to_owned(), text(principal.id.as_str()))]);
+        let principal = Entity::new(self.principal(principal), name, groups).map_err(|e| e.to_string())?;
+        let parents: HashSet<_> = self.action_groups(tool).into_iter().collect();
+        let action = Entity::new_no_attrs(self.action(tool.name.as_str()), parents);
+        let tags = target.tags.iter().map(|tag| self.tag(tag)).collect();
+        let mut attributes = HashMap::from([
+            ("name".to_owned(), text(target.name.as_str())),
+            ("kind".to_owned(), text(target.kind.as_str())),
+        ]);
+        if let Some(address) = &target.address {
+            attributes.insert("address".to_owned(), text(address));
+        }
+        let target = Entity::new(self.target(target), attributes, tags).map_err(|e| e.to_string())?;
+        Entities::from_entities([principal, action, target], None).map_err(|e| e.to_string())
+    }
+
+    /// The question about one part.
+    pub(crate) fn request<'a>(
+        &self,
+        principal: &Principal,
+        tool: &ToolFacts,
+        target: &Target,
+        part: &SubAction,
+        moment: Moment,
+        matched: impl Iterator<Item = &'a str>,
+    ) -> Result<Request, Unsayable> {
+        let time = record([
+            ("hour", RestrictedExpression::new_long(i64::from(moment.hour))),
+            ("weekday", RestrictedExpression::new_long(i64::from(moment.weekday))),
+        ])?;
+        let mut pairs = vec![
+            ("matched".to_owned(), RestrictedExpression::new_set(matched.map(text))),
+            ("time".to_owned(), time),
+        ];
+        let kind = match part {
+            SubAction::Whole => "whole",
+            SubAction::Command(command) => {
+                pairs.push(("command".to_owned(), command_record(command)?));
+                "command"
+            }
+            SubAction::Credential { credential, .. } => {
+                let fields = [
+                    ("source", text(credential.source())),
+                    ("safe", text(credential.safe())),
+                    ("object", text(credential.object())),
+                ];
+                pairs.push(("credential".to_owned(), record(fields)?));
+                "credential"
+            }
+        };
+        pairs.push(("part".to_owned(), text(kind)));
+        let context = Context::from_pairs(pairs).map_err(|e| e.to_string())?;
+        let action = self.action(tool.name.as_str());
+        Request::new(self.principal(principal), action, self.target(target), context, None)
+            .map_err(|e| e.to_string())
+    }
+}
+
+fn command_record(command: &SimpleCommand) -> Result<RestrictedExpression, Unsayable> {
+    let program = command.words.first().map_or("", String::as_str);
+    let name = program.rsplit('/').next().unwrap_or(program);
+    record([("program", text(program)), ("name", text(name)), ("line", text(&command::simple(command)))])
+}
+
+fn record<const N: usize>(
+    fields: [(&str, RestrictedExpression); N],
+) -> Result<RestrictedExpression, Unsayable> {
+    RestrictedExpression::new_record(fields.map(|(key, value)| (key.to_owned(), value)))
+        .map_err(|e| e.to_string())
+}
+
+fn text(text: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(text.to_owned())
+}
+
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}

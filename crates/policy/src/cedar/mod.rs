@@ -1,0 +1,22 @@
+//! Rules, requests and the schema in Cedar's terms.
+
+mod facts;
+mod schema;
+mod translate;
+
+pub(crate) use facts::Facts;
+pub(crate) use schema::schema;
+pub(crate) use translate::{built_in_policy, rule_policy};
+
+/// Entity types of the schema, and the action groups that are no sets or tiers.
+pub(crate) mod names {
+    pub(crate) const PRINCIPAL: &str = "Principal";
+    pub(crate) const GROUP: &str = "Group";
+    pub(crate) const ACTION: &str = "Action";
+    pub(crate) const TARGET: &str = "Target";
+    pub(crate) const TAG: &str = "Tag";
+    /// In it: every tool that agents are offered.
+    pub(crate) const ALL_TOOLS: &str = "tool:*";
+    /// In it: every verb of operators.
+    pub(crate) const ALL_VERBS: &str = "operator:*";
+}

@@ -1,0 +1,198 @@
+//! A rule as a Cedar policy, through Cedar's JSON form.
+
+use cedar_policy::{Policy, PolicyId};
+use model::Target;
+use serde_json::{Value, json};
+
+use super::names;
+use crate::command::Star;
+use crate::rule::{Effect, PrincipalSelector, Rule, TargetExpr, TargetFactor, ToolSelector};
+use crate::vocabulary::BUILT_IN;
+
+/// The Cedar policy of a rule.
+///
+/// # Errors
+///
+/// What Cedar says when it does not take the policy; for a checked rule that is a defect.
+pub(crate) fn rule_policy(rule: &Rule, id: &str) -> Result<Policy, String> {
+    let mut conditions = Vec::new();
+    let principal = match rule.principals.as_slice() {
+        [PrincipalSelector::One(id)] => json!({ "op": "==", "entity": uid(names::PRINCIPAL, id.as_str()) }),
+        [PrincipalSelector::Group(group)] => {
+            json!({ "op": "in", "entity": uid(names::GROUP, group.as_str()) })
+        }
+        several => {
+            conditions.extend(any_of(several.iter().map(principal_condition)));
+            json!({ "op": "All" })
+        }
+    };
+    conditions.extend(any_of(rule.targets.iter().map(target_condition)));
+    // A rule that forbids everything need not be matched outside of Cedar.
+    if rule.effect == Effect::Permit || !rule.is_about_everything() {
+        let matched = json!({ ".": { "left": var("context"), "attr": "matched" } });
+        conditions.push(json!({ "contains": { "left": matched, "right": value(rule.name.as_str()) } }));
+    }
+    conditions.extend(rule.when.as_ref().map(|when| when.json.clone()));
+    policy(id, rule.effect, &principal, &action(rule), conditions, annotations(rule))
+}
+
+/// The policy behind what needs no rule.
+pub(crate) fn built_in_policy(id: &str) -> Result<Policy, String> {
+    let tools: Vec<Value> = BUILT_IN.iter().map(|tool| uid(names::ACTION, tool)).collect();
+    let all = json!({ "op": "All" });
+    let action = json!({ "op": "in", "entities": tools });
+    let gateway = binary("==", var("resource"), entity(names::TARGET, Target::GATEWAY));
+    let notes = json!({ "name": "built-in", "note": "needs no rule; a rule that forbids ends it" });
+    policy(id, Effect::Permit, &all, &action, vec![gateway], notes)
+}
+
+fn policy(
+    id: &str,
+    effect: Effect,
+    principal: &Value,
+    action: &Value,
+    conditions: Vec<Value>,
+    annotations: Value,
+) -> Result<Policy, String> {
+    let effect = match effect {
+        Effect::Permit => "permit",
+        Effect::Forbid => "forbid",
+    };
+    let conditions: Vec<Value> =
+        conditions.into_iter().map(|body| json!({ "kind": "when", "body": body })).collect();
+    let json = json!({
+        "effect": effect,
+        "principal": principal,
+        "action": action,
+        "resource": { "op": "All" },
+        "conditions": conditions,
+        "annotations": annotations,
+    });
+    Policy::from_json(Some(PolicyId::new(id)), json).map_err(|e| e.to_string())
+}
+
+fn action(rule: &Rule) -> Value {
+    let mut entities = Vec::new();
+    for selector in &rule.tools {
+        entities.push(match selector {
+            ToolSelector::Any if rule.effect == Effect::Forbid => return json!({ "op": "All" }),
+            ToolSelector::Any => uid(names::ACTION, names::ALL_TOOLS),
+            ToolSelector::One(name) => uid(names::ACTION, name.as_str()),
+            ToolSelector::Set(set) => uid(names::ACTION, &format!("set:{set}")),
+            ToolSelector::Tier(tier) => uid(names::ACTION, &format!("tier:{}", tier.as_str())),
+            ToolSelector::AnyOperator => uid(names::ACTION, names::ALL_VERBS),
+        });
+    }
+    json!({ "op": "in", "entities": entities })
+}
+
+/// `None` when nothing is narrowed: some alternative is always true.
+fn any_of(alternatives: impl Iterator<Item = Option<Value>>) -> Option<Value> {
+    let alternatives: Option<Vec<Value>> = alternatives.collect();
+    alternatives?.into_iter().reduce(|left, right| binary("||", left, right))
+}
+
+fn principal_condition(selector: &PrincipalSelector) -> Option<Value> {
+    match selector {
+        PrincipalSelector::Any => None,
+        PrincipalSelector::One(id) => {
+            Some(binary("==", var("principal"), entity(names::PRINCIPAL, id.as_str())))
+        }
+        PrincipalSelector::Group(group) => {
+            Some(binary("in", var("principal"), entity(names::GROUP, group.as_str())))
+        }
+    }
+}
+
+fn target_condition(expr: &TargetExpr) -> Option<Value> {
+    let mut factors: Vec<Value> = Vec::new();
+    if expr.is_only_negative() {
+        let kind = json!({ ".": { "left": var("resource"), "attr": "kind" } });
+        factors.push(json!({ "!": { "arg": binary("==", kind, value("gateway")) } }));
+    }
+    for factor in &expr.factors {
+        let Some(condition) = factor_condition(&factor.of) else { continue };
+        factors.push(if factor.negated { json!({ "!": { "arg": condition } }) } else { condition });
+    }
+    factors.into_iter().reduce(|left, right| binary("&&", left, right))
+}
+
+fn factor_condition(factor: &TargetFactor) -> Option<Value> {
+    match factor {
+        TargetFactor::Any => None,
+        TargetFactor::Alias(name) => {
+            Some(binary("==", var("resource"), entity(names::TARGET, name.as_str())))
+        }
+        TargetFactor::Tag(tag) => Some(binary("in", var("resource"), entity(names::TAG, tag))),
+        TargetFactor::Aliases(star) => {
+            let name = json!({ ".": { "left": var("resource"), "attr": "name" } });
+            Some(json!({ "like": { "left": name, "pattern": like(star) } }))
+        }
+    }
+}
+
+fn like(star: &Star) -> Vec<Value> {
+    let mut pattern = Vec::new();
+    for (at, segment) in star.segments().iter().enumerate() {
+        if at > 0 {
+            pattern.push(json!("Wildcard"));
+        }
+        if !segment.is_empty() {
+            pattern.push(json!({ "Literal": segment }));
+        }
+    }
+    pattern
+}
+
+/// What Cedar does not evaluate, for people who read the policy: name, words, credentials, obligations.
+fn annotations(rule: &Rule) -> Value {
+    let mut notes = serde_json::Map::new();
+    let mut note = |key: &str, text: String| notes.insert(key.to_owned(), Value::String(text));
+    note("name", rule.name.to_string());
+    let listed =
+        |items: Vec<String>| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ");
+    if let Some(commands) = &rule.commands {
+        note("commands", listed(commands.iter().map(ToString::to_string).collect()));
+    }
+    if let Some(credentials) = &rule.credentials {
+        note("credentials", listed(credentials.iter().map(ToString::to_string).collect()));
+    }
+    if let Some(approval) = &rule.approval {
+        let by: Vec<_> = approval.by.iter().map(|group| format!("group:{group}")).collect();
+        let reason = if approval.reason { ", with a reason" } else { "" };
+        note(
+            "approval",
+            format!("{} of {} within {:?}{reason}", approval.count, by.join(", "), approval.within),
+        );
+    }
+    let limits = [
+        rule.limits.timeout.map(|timeout| format!("timeout {timeout:?}")),
+        rule.limits.output.map(|output| format!("output {output} bytes")),
+        rule.limits.calls_per_minute.map(|calls| format!("{calls} calls per minute")),
+    ];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    if !limits.is_empty() {
+        note("limits", limits.join(", "));
+    }
+    Value::Object(notes)
+}
+
+fn uid(kind: &str, id: &str) -> Value {
+    json!({ "type": kind, "id": id })
+}
+
+fn entity(kind: &str, id: &str) -> Value {
+    json!({ "Value": { "__entity": uid(kind, id) } })
+}
+
+fn var(name: &str) -> Value {
+    json!({ "Var": name })
+}
+
+fn value(text: &str) -> Value {
+    json!({ "Value": text })
+}
+
+fn binary(operator: &str, left: Value, right: Value) -> Value {
+    json!({ operator: { "left": left, "right": right } })
+}

@@ -1,0 +1,259 @@
+//! Why not, and what would do: never more than the principal can already find out, never a way around an approval.
+
+use model::{ErrorCode, RuleName, SimpleCommand, SubAction};
+
+use crate::authorise::{Asked, Considered};
+use crate::command::{self, CommandPattern, WordPattern};
+use crate::rule::Rule;
+use crate::{Denial, Snapshot};
+
+/// Most lines that a denial offers, and most that are tried for it.
+const MAX_OFFERED: usize = 5;
+const MAX_TRIED: usize = 20;
+
+/// Why a part is not permitted.
+pub(crate) enum Refusal {
+    /// The tool is not in the vocabulary of this snapshot.
+    UnknownTool,
+    /// The command can do what its words do not show.
+    Opaque(&'static str),
+    /// A rule forbids it.
+    Forbidden(Option<RuleName>),
+    /// A policy could not be evaluated.
+    Failed {
+        /// Which.
+        rule: Option<RuleName>,
+        /// What Cedar said: for the operator's eyes, so not part of the denial.
+        message: String,
+    },
+    /// Nothing permits it.
+    NoRule,
+}
+
+pub(crate) fn nothing_asked() -> Denial {
+    plain(ErrorCode::DeniedNoRule, None, "the action has no parts, so there is nothing to permit".to_owned())
+}
+
+pub(crate) fn unsayable(message: &str) -> Denial {
+    plain(
+        ErrorCode::DeniedForbidden,
+        None,
+        format!("the facts of the call could not be put to the policy: {message}"),
+    )
+}
+
+pub(crate) fn denial(
+    snapshot: &Snapshot,
+    asked: Asked<'_>,
+    considered: &Considered<'_>,
+    part: &SubAction,
+    refusal: Refusal,
+) -> Denial {
+    let what = describe(asked, considered, part);
+    match refusal {
+        Refusal::UnknownTool => plain(
+            ErrorCode::DeniedNoRule,
+            None,
+            format!("the tool `{}` is not known to the policy", asked.tool.name),
+        ),
+        Refusal::Opaque(reason) => {
+            let reason = format!("{what}: the program {reason}, so its words do not show what it would do");
+            let mut denial = plain(ErrorCode::DeniedCommand, None, reason);
+            denial.hint = Some("call the program that is meant directly; permitting opaque commands by name (`opaque = [...]`) comes with a later version".to_owned());
+            denial.allowed_instead = offers(snapshot, asked, considered, part);
+            denial
+        }
+        Refusal::Forbidden(rule) => {
+            let by = rule.as_ref().map_or_else(|| "a rule".to_owned(), |rule| format!("rule `{rule}`"));
+            let mut denial = plain(ErrorCode::DeniedForbidden, rule, format!("{what}: {by} forbids it"));
+            denial.hint = Some("no other rule can permit what a rule forbids".to_owned());
+            denial
+        }
+        Refusal::Failed { rule, message } => {
+            let by = rule.as_ref().map_or_else(String::new, |rule| format!(" rule `{rule}`"));
+            let detail = message.chars().take(300).collect::<String>();
+            let reason =
+                format!("{what}: the policy{by} could not be evaluated, so nothing is permitted: {detail}");
+            let mut denial = plain(ErrorCode::DeniedForbidden, rule, reason);
+            denial.hint = Some("the operator must correct the condition of that rule".to_owned());
+            denial
+        }
+        Refusal::NoRule => no_rule(snapshot, asked, considered, part, &what),
+    }
+}
+
+fn no_rule(
+    snapshot: &Snapshot,
+    asked: Asked<'_>,
+    considered: &Considered<'_>,
+    part: &SubAction,
+    what: &str,
+) -> Denial {
+    if considered.permits().next().is_none() {
+        let reason = format!(
+            "no rule lets `{}` use `{}` on `{}`",
+            asked.principal.id, asked.tool.name, considered.target.name
+        );
+        let mut denial = plain(ErrorCode::DeniedNoRule, None, reason);
+        let elsewhere = snapshot.visible(asked.principal, asked.tool);
+        denial.hint = Some(if elsewhere {
+            "rules permit the tool on other targets only; the operator can add this target".to_owned()
+        } else {
+            "ask the operator for a rule that allows it".to_owned()
+        });
+        return denial;
+    }
+    let code = match part {
+        SubAction::Command(_) => ErrorCode::DeniedCommand,
+        SubAction::Whole | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
+    };
+    let (rule, why) = match considered.permits().find(|r| r.rule.covers(part)) {
+        Some(r) => (Some(&r.rule), "would permit it, but its condition `when` does not hold now".to_owned()),
+        None => nearest(considered, part),
+    };
+    let reason = match rule {
+        Some(rule) => format!("{what}: no rule permits it; the nearest, `{}`, {why}", rule.name),
+        None => format!("{what}: no rule permits it"),
+    };
+    let mut denial = plain(code, rule.map(|rule| rule.name.clone()), reason);
+    denial.allowed_instead = offers(snapshot, asked, considered, part);
+    denial.hint = Some(if denial.allowed_instead.is_empty() {
+        "ask the operator for a rule that allows it".to_owned()
+    } else {
+        "lines such as those in `allowed_instead` are permitted here".to_owned()
+    });
+    denial
+}
+
+/// The rule that permits most of what was asked, and where it stops.
+fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rule>, String) {
+    match part {
+        SubAction::Whole => (None, String::new()),
+        SubAction::Credential { credential, .. } => {
+            let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.credentials.is_some());
+            (rule, format!("is about other credentials than `{credential}`"))
+        }
+        SubAction::Command(command) => {
+            let patterns =
+                considered.permits().flat_map(|r| r.rule.commands.iter().flatten().map(|p| (&r.rule, p)));
+            let best = patterns.max_by_key(|(_, pattern)| agreeing(pattern, command));
+            match best {
+                Some((rule, pattern)) => {
+                    (Some(rule), format!("permits `{pattern}`: {}", differs(pattern, command)))
+                }
+                None => match considered.permits().next() {
+                    Some(r) => (Some(&r.rule), "has no `commands`, and any must be written".to_owned()),
+                    None => (None, String::new()),
+                },
+            }
+        }
+    }
+}
+
+/// How many words from the start agree.
+fn agreeing(pattern: &CommandPattern, command: &SimpleCommand) -> usize {
+    pattern.words().iter().zip(&command.words).take_while(|(pattern, word)| pattern.matches(word)).count()
+}
+
+fn differs(pattern: &CommandPattern, command: &SimpleCommand) -> String {
+    let at = agreeing(pattern, command);
+    let wildcard =
+        matches!(pattern.words().get(at), Some(WordPattern::One | WordPattern::Many | WordPattern::Glob(_)));
+    match command.words.get(at) {
+        Some(word) if at < pattern.words().len() && wildcard && word.starts_with('-') => {
+            format!("word {} is an option, which no wildcard stands for", at + 1)
+        }
+        Some(word) if at < pattern.words().len() => format!("word {} is `{}`", at + 1, shorten(word)),
+        Some(_) => format!("it has only {} words", pattern.words().len()),
+        None => format!("word {} is missing", at + 1),
+    }
+}
+
+/// Lines that really pass, from rules that apply here already, and that carry at least the approvals that
+/// rules about the same program ask for.
+fn offers(
+    snapshot: &Snapshot,
+    asked: Asked<'_>,
+    considered: &Considered<'_>,
+    part: &SubAction,
+) -> Vec<String> {
+    let SubAction::Command(denied) = part else { return Vec::new() };
+    let program = denied.words.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+    let approvals = approvals_about(considered, program);
+    let patterns = considered.permits().flat_map(|r| r.rule.commands.iter().flatten());
+    let mut candidates: Vec<SimpleCommand> = patterns.filter_map(literal).collect();
+    candidates.sort_by_key(|candidate| candidate.words.first().is_none_or(|word| word != program));
+    candidates.dedup();
+    let mut offered: Vec<String> = Vec::new();
+    for candidate in candidates.into_iter().take(MAX_TRIED) {
+        let line = command::simple(&candidate);
+        let understood = command::parse(&line).is_ok_and(|parsed| parsed.commands().eq([&candidate]));
+        let part = SubAction::Command(candidate);
+        let Ok(grant) = snapshot.part(asked, considered, &part) else { continue };
+        let owes_as_much = approvals.iter().all(|rule| grant.approvals.iter().any(|open| open.rule == *rule));
+        if understood && owes_as_much && !offered.contains(&line) && offered.len() < MAX_OFFERED {
+            offered.push(line);
+        }
+    }
+    offered
+}
+
+/// Rules that ask for approval of something this program does.
+fn approvals_about(considered: &Considered<'_>, program: &str) -> Vec<RuleName> {
+    let about = |pattern: &CommandPattern| match pattern.words().first() {
+        Some(WordPattern::Literal(word)) => word.rsplit('/').next() == Some(program),
+        Some(_) => true,
+        None => false,
+    };
+    considered
+        .permits()
+        .filter(|r| r.rule.approval.is_some() && r.rule.commands.iter().flatten().any(about))
+        .map(|r| r.rule.name.clone())
+        .collect()
+}
+
+/// The shortest line of a pattern in which nothing but numbers had to be made up.
+fn literal(pattern: &CommandPattern) -> Option<SimpleCommand> {
+    if pattern.is_any() {
+        return None;
+    }
+    let mut words = Vec::new();
+    for word in pattern.words() {
+        match word {
+            WordPattern::Literal(text) => words.push(text.clone()),
+            WordPattern::Int => words.push("10".to_owned()),
+            WordPattern::Many => {}
+            WordPattern::One
+            | WordPattern::Glob(_)
+            | WordPattern::Word
+            | WordPattern::Unit
+            | WordPattern::Path(_) => {
+                return None;
+            }
+        }
+    }
+    (!words.is_empty()).then_some(SimpleCommand { words })
+}
+
+fn describe(asked: Asked<'_>, considered: &Considered<'_>, part: &SubAction) -> String {
+    let target = &considered.target.name;
+    match part {
+        SubAction::Whole => format!("`{}` on `{target}`", asked.tool.name),
+        SubAction::Command(command) => {
+            format!("the command `{}` on `{target}`", shorten(&command::simple(command)))
+        }
+        SubAction::Credential { credential, .. } => format!("the credential `{credential}` on `{target}`"),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let mut short: String = text.chars().take(120).collect();
+    if short.len() < text.len() {
+        short.push_str("...");
+    }
+    short
+}
+
+fn plain(code: ErrorCode, rule: Option<RuleName>, reason: String) -> Denial {
+    Denial { code, rule, reason, hint: None, allowed_instead: Vec::new() }
+}

@@ -1,0 +1,14 @@
+//! The policy as others use it: rules in, decisions out.
+
+#[cfg(test)]
+mod decisions;
+#[cfg(test)]
+mod explanations;
+#[cfg(test)]
+mod files;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod shells;
+#[cfg(test)]
+mod world;

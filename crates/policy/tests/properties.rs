@@ -1,0 +1,131 @@
+use model::{Principal, Target};
+use policy::{Snapshot, command};
+use proptest::prelude::*;
+
+use crate::world::{action, decide, place, run, snapshot, target, tool};
+
+const TAGS: [&str; 3] = ["a", "b", "c"];
+
+fn factor() -> impl Strategy<Value = String> {
+    let positive = prop_oneof![
+        prop::sample::select(&TAGS[..]).prop_map(|tag| format!("tag:{tag}")),
+        "[xy]{1,2}",
+        "[xy]?\\*[xy]?",
+    ];
+    (positive, any::<bool>())
+        .prop_map(|(factor, negated)| if negated && factor != "*" { format!("!{factor}") } else { factor })
+}
+
+fn expression() -> impl Strategy<Value = String> {
+    prop::collection::vec(factor(), 1..4).prop_map(|factors| factors.join(" & "))
+}
+
+fn some_target() -> impl Strategy<Value = Target> {
+    let host = ("[xy]{1,2}", prop::sample::subsequence(&TAGS[..], 0..=3))
+        .prop_map(|(name, tags)| target(&name, &tags));
+    prop_oneof![8 => host, 1 => Just(Target::gateway())]
+}
+
+/// The definition, written once more and apart: `&` of factors, `!` negates, only negations never mean the gateway.
+fn means(expression: &str, target: &Target) -> bool {
+    let name = target.name.as_str();
+    let factors: Vec<&str> = expression.split('&').map(str::trim).collect();
+    if name == Target::GATEWAY && factors.iter().all(|factor| factor.starts_with('!')) {
+        return false;
+    }
+    factors.iter().all(|factor| {
+        let (negated, factor) = factor.strip_prefix('!').map_or((false, *factor), |rest| (true, rest));
+        let holds = match (factor.strip_prefix("tag:"), factor.split_once('*')) {
+            (Some(tag), _) => target.tags.contains(tag),
+            (None, Some((head, tail))) => {
+                name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+            }
+            (None, None) => name == factor,
+        };
+        holds != negated
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+
+    /// Rust finds the rules and Cedar decides: they must mean the same, for permits and for forbids.
+    #[test]
+    fn no_target_expression_reaches_outside_of_what_it_says(
+        expressions in prop::collection::vec(expression(), 1..3),
+        target in some_target(),
+    ) {
+        let expected = expressions.iter().any(|expression| means(expression, &target));
+        let listed = format!("{expressions:?}");
+        let permit = format!("[[rule]]\nname='a'\nallow=['ssh_execute']\nprincipals=['*']\ntargets={listed}\ncommands=['id']\n");
+        let forbid = format!("[[rule]]\nname='b'\nforbid=['ssh_execute']\nprincipals=['*']\ntargets={listed}\n[[rule]]\nname='a'\nallow=['ssh_execute']\nprincipals=['*']\ntargets=['*']\ncommands=['id']\n");
+        let ask = |policy: &Snapshot| {
+            let line = command::parse("id").unwrap();
+            let mut action = action("ssh_execute", "lab", line.commands().cloned().map(model::SubAction::Command).collect());
+            action.target = target.clone();
+            decide(policy, "bot", action).is_ok()
+        };
+        prop_assert_eq!(ask(&snapshot(&permit, "")), expected, "permit {}", listed);
+        prop_assert_eq!(ask(&snapshot(&forbid, "")), !expected, "forbid {}", listed);
+    }
+
+    /// The same for tools: a selector gives the tools it names, a forbid with it takes exactly those.
+    #[test]
+    fn no_tool_selector_reaches_outside_of_what_it_says(
+        selectors in prop::collection::vec(prop::sample::select(&[
+            "ssh_execute", "ssh_other", "set:exec", "tier:read", "tier:sudo", "tier:dangerous", "operator:reload", "operator:*",
+            "get_credential", "set:gateway", "*",
+        ][..]), 1..3),
+        name in prop::sample::select(&["ssh_execute", "ssh_other", "get_credential", "operator:reload", "operator:health", "whoami"][..]),
+    ) {
+        let facts = tool(name);
+        let operator = name.starts_with("operator:");
+        let names = |selector: &str, forbid: bool| match selector.split_once(':') {
+            _ if selector == name => true,
+            _ if selector == "*" => forbid || !operator,
+            Some(("set", set)) => !operator && facts.set.as_str() == set,
+            Some(("tier", tier)) => !operator && facts.tier.as_str() == tier,
+            Some(("operator", "*")) => operator,
+            _ => false,
+        };
+        let listed = format!("{selectors:?}");
+        let permits = snapshot(&format!("[[rule]]\nname='a'\nallow={listed}\nprincipals=['bot']\ntargets=['lab']\n"), "");
+        let forbids = snapshot(&format!("[[rule]]\nname='b'\nforbid={listed}\nprincipals=['bot']\ntargets=['*']\n[[rule]]\nname='a'\nallow=['*', 'operator:*']\nprincipals=['*']\ntargets=['*']\n"), "");
+        let ask = |policy: &Snapshot| decide(policy, "bot", action(name, "lab", vec![model::SubAction::Whole])).is_ok();
+        let permitted = selectors.iter().any(|selector| names(selector, false));
+        let forbidden = selectors.iter().any(|selector| names(selector, true));
+        prop_assert_eq!(ask(&permits), permitted);
+        prop_assert_eq!(ask(&forbids), !forbidden);
+        let bot: Principal = crate::world::principal("bot");
+        prop_assert_eq!(permits.visible(&bot, &facts), permitted || name == "whoami");
+        prop_assert_eq!(forbids.visible(&bot, &facts), !forbidden);
+    }
+
+    /// More rules that permit never take an obligation away.
+    #[test]
+    fn a_further_permit_never_lessens_an_obligation(pattern in prop::sample::select(&["**", "systemctl **", "systemctl restart *", "systemctl * nginx", "* * *"][..])) {
+        let strict = "[[rule]]\nname='strict'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['systemctl restart *']\napproval={by=['group:oncall']}\nlimits={timeout='5s'}\n";
+        let policy = snapshot(&format!("{strict}[[rule]]\nname='lax'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['{pattern}']\nlimits={{timeout='1h'}}\n"), "permit(principal, action, resource);");
+        let allowed = run(&policy, "bot", "web1", "systemctl restart nginx").unwrap();
+        prop_assert_eq!(allowed.obligations().approvals.len(), 1);
+        prop_assert_eq!(allowed.limits().timeout, Some(std::time::Duration::from_secs(5)));
+    }
+}
+
+/// Many rules are sliced; the answer is the same as with few, and a decision looks at few.
+#[test]
+fn among_thousands_of_rules_the_right_ones_are_found() {
+    let mut text = String::new();
+    for number in 0..2000 {
+        let (who, wher) = (number % 40, number % 50);
+        text.push_str(&format!("[[rule]]\nname='r{number}'\nallow=['ssh_execute']\nprincipals=['p{who}']\ntargets=['h{wher}']\ncommands=['tool{number} *']\n"));
+    }
+    text.push_str("[[rule]]\nname='no'\nforbid=['*']\nprincipals=['*']\ntargets=['h49']\n");
+    let policy = snapshot(&text, "");
+    assert!(run(&policy, "p7", "h7", "tool7 x").is_ok());
+    assert!(run(&policy, "p7", "h7", "tool207 x").is_ok());
+    assert!(run(&policy, "p7", "h7", "tool8 x").is_err());
+    assert!(run(&policy, "p8", "h7", "tool7 x").is_err());
+    assert!(run(&policy, "p9", "h49", "tool49 x").is_err());
+    assert_eq!(place("h7").tags.len(), 0);
+}
