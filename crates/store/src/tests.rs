@@ -206,6 +206,23 @@ fn of_eight_that_race_for_a_handle_exactly_one_gets_it() {
 }
 
 #[test]
+fn a_claim_outlives_a_killed_process() {
+    let (lived, found) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = SqliteStore::open(&lived.path().join("store.db")).unwrap();
+    store.put_handle(&record(1)).unwrap();
+    assert!(matches!(asked().of(&store, &record(1).id), Claim::Claimed(_)));
+    // What the kernel has is what a killed process leaves; the store is still open and has flushed nothing since.
+    for entry in std::fs::read_dir(lived.path()).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() != "store.db-shm" {
+            std::fs::copy(entry.path(), found.path().join(entry.file_name())).unwrap();
+        }
+    }
+    let again = SqliteStore::open(&found.path().join("store.db")).unwrap();
+    assert_eq!(asked().of(&again, &record(1).id), Claim::AlreadyConsumed);
+}
+
+#[test]
 fn the_file_is_private_and_keeps_its_handles() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");

@@ -37,8 +37,17 @@ impl MasterKeyLocation {
         }
     }
 
+    /// The keys that lie there now: during a rotation also the next one.
+    pub(super) fn keys(&self, state: &Path, environment: &Environment) -> Vec<MasterKey> {
+        let next = match self {
+            Self::File(path) => read_outside(&fresh_key_path(path), state).ok(),
+            Self::Env(_) | Self::Systemd(_) | Self::Prompt => None,
+        };
+        self.read(state, environment).into_iter().chain(next).collect()
+    }
+
     /// Reads a key that nobody has to be asked for.
-    pub(super) fn read(&self, state: &Path, environment: &Environment) -> Result<MasterKey, MasterKeyError> {
+    fn read(&self, state: &Path, environment: &Environment) -> Result<MasterKey, MasterKeyError> {
         match self {
             Self::File(path) => read_outside(path, state),
             Self::Systemd(name) => {
@@ -66,7 +75,7 @@ impl MasterKeyLocation {
 }
 
 /// Opens a keystore with the key from its location, and finishes a rotation that a crash left half done.
-pub(crate) fn open_located(
+pub fn open_located(
     path: &Path,
     location: &MasterKeyLocation,
     around: &Surroundings<'_>,
@@ -77,7 +86,13 @@ pub(crate) fn open_located(
     else {
         return opened;
     };
-    let fresh = file::sibling(key_path, ".new");
+    // Under the lock nobody is rotating: what is half done now stays half done.
+    let _lock = file::lock(path)?;
+    let opened = open(location.unlock(around)?);
+    if !matches!(opened, Err(KeystoreError::WrongMasterKey(_))) {
+        return opened;
+    }
+    let fresh = fresh_key_path(key_path);
     let Ok(key) = read_outside(&fresh, around.state) else { return opened };
     let keystore = open(Unlock::Key(key))?;
     fs::rename(&fresh, key_path).map_err(|error| file::io(key_path, error))?;
@@ -93,17 +108,32 @@ pub fn rotate_master_file(
     key_path: &Path,
     entropy: &dyn Entropy,
 ) -> Result<(), KeystoreError> {
-    let io = |error| file::io(key_path, error);
+    let lock = keystore.lock()?;
+    // With the key at hand the keystore opens, so a new key that lies here was never used.
+    keystore.read()?;
+    let fresh = fresh_key_path(key_path);
+    let _ = fs::remove_file(&fresh);
     let key = MasterKey::generate(entropy).map_err(MasterKeyError::from)?;
-    let fresh = file::sibling(key_path, ".new");
-    let mut text = key.to_text();
-    text.push('\n');
-    file::write_private(&fresh, text.as_bytes()).and_then(|()| file::sync_folder(&fresh)).map_err(io)?;
-    if let Err(error) = keystore.rotate_master(key) {
+    key.save(&fresh)?;
+    if let Err(error) = keystore.rotate_under(&lock, key) {
         let _ = fs::remove_file(&fresh);
         return Err(error);
     }
-    fs::rename(&fresh, key_path).and_then(|()| file::sync_folder(key_path)).map_err(io)
+    let renamed = fs::rename(&fresh, key_path).and_then(|()| file::sync_folder(key_path));
+    renamed.map_err(|error| file::io(key_path, error))
+}
+
+impl MasterKey {
+    /// Writes the key to a new file that only its owner can read, and waits until it is on disk. Never overwrites.
+    pub fn save(&self, path: &Path) -> Result<(), KeystoreError> {
+        let text = Zeroizing::new([self.to_text().as_bytes(), b"\n"].concat());
+        let written = file::write_private(path, &text).and_then(|()| file::sync_folder(path));
+        written.map_err(|error| file::io(path, error))
+    }
+}
+
+fn fresh_key_path(key_path: &Path) -> PathBuf {
+    file::sibling(key_path, ".new")
 }
 
 fn read_outside(path: &Path, state: &Path) -> Result<MasterKey, MasterKeyError> {

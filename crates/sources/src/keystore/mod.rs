@@ -21,8 +21,7 @@ use model::{Clock, CredentialRef, Entropy, Secret, Timestamp};
 
 pub use error::KeystoreError;
 pub use key::{MasterKey, MasterKeyError, Unlock};
-pub(crate) use location::open_located;
-pub use location::{MasterKeyLocation, rotate_master_file};
+pub use location::{MasterKeyLocation, open_located, rotate_master_file};
 pub use source::KeystoreSource;
 
 use format::{Contents, StoredEntry};
@@ -145,7 +144,11 @@ impl Keystore {
     ///
     /// The new key must be kept before this is called: [`rotate_master_file`] does both in the right order.
     pub fn rotate_master(&self, new: MasterKey) -> Result<(), KeystoreError> {
-        let _lock = self.lock()?;
+        self.rotate_under(&self.lock()?, new)
+    }
+
+    /// The lock is the proof that no other writer is at work.
+    fn rotate_under(&self, _lock: &File, new: MasterKey) -> Result<(), KeystoreError> {
         let contents = self.read()?;
         self.write(&contents, &new)?;
         self.use_key(new);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::{Credential, CredentialSource, Fetch, Material, VersionKey};
-use model::{CredentialRef, ErrorCode, Failure, Secret};
+use model::{CredentialRef, ErrorCode, Failure};
 use zeroize::Zeroizing;
 
 use super::{Entry, Keystore, KeystoreError, MasterKeyLocation};
@@ -51,22 +51,23 @@ impl Inner {
         let Entry { username, address, secret } = self.find(name)?;
         let account = username.as_deref().unwrap_or_default();
         let version = self.versions.version(&[account.as_bytes(), secret.expose().as_bytes()]);
-        let bytes = Zeroizing::new(Secret::expose(&secret).clone().into_bytes());
+        let bytes = Zeroizing::new(secret.expose().clone().into_bytes());
         let material = Material::from_bytes(bytes, None)
             .map_err(|error| Failure::new(ErrorCode::CredentialRefused, format!("`{name}`: {error}")))?;
         Ok(Credential { username, address, material, version: Some(version) })
     }
 
     fn find(&self, name: &CredentialRef) -> Result<Entry, KeystoreError> {
-        match self.keystore.find(name) {
-            Err(KeystoreError::WrongMasterKey(path)) => {
-                match self.location.read(&self.state, &self.environment) {
-                    Ok(key) => self.keystore.use_key(key),
-                    Err(_) => return Err(KeystoreError::WrongMasterKey(path)),
+        let mut found = self.keystore.find(name);
+        if matches!(found, Err(KeystoreError::WrongMasterKey(_))) {
+            for key in self.location.keys(&self.state, &self.environment) {
+                self.keystore.use_key(key);
+                found = self.keystore.find(name);
+                if !matches!(found, Err(KeystoreError::WrongMasterKey(_))) {
+                    break;
                 }
-                self.keystore.find(name)
             }
-            found => found,
         }
+        found
     }
 }

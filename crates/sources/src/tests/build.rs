@@ -152,6 +152,41 @@ async fn a_rotation_that_a_crash_left_half_done_is_finished_at_the_next_start() 
 }
 
 #[tokio::test]
+async fn a_key_that_lies_beside_the_old_one_is_used_while_a_rotation_is_under_way() {
+    let (folder, file, key_file) = with_keystore();
+    let master_key = MasterKeyLocation::File(key_file.clone());
+    let source = built(
+        &folder.path().join("state"),
+        &[],
+        &spec(SourceKind::Keystore { file: file.clone(), master_key }),
+    );
+    let key = MasterKey::parse(zeroize::Zeroizing::new(std::fs::read(&key_file).unwrap()), "test").unwrap();
+    let other =
+        Keystore::open(&file, Unlock::Key(key), Arc::new(Stopped), Arc::new(Counting::default())).unwrap();
+    let new = || MasterKey::parse(zeroize::Zeroizing::new(vec![7; 32]), "test").unwrap();
+    new().save(&folder.path().join("master.key.new")).unwrap();
+    other.rotate_master(new()).unwrap();
+    assert!(is_password(&fetch(source.unwrap().as_ref(), "A/b").await.unwrap(), SECRET));
+}
+
+#[test]
+fn a_new_key_that_was_never_used_does_not_stop_the_next_rotation() {
+    let (folder, file, key_file) = with_keystore();
+    let key = MasterKey::parse(zeroize::Zeroizing::new(std::fs::read(&key_file).unwrap()), "test").unwrap();
+    let keystore =
+        Keystore::open(&file, Unlock::Key(key), Arc::new(Stopped), Arc::new(Counting::default())).unwrap();
+    private(&folder.path().join("master.key.new"), b"left behind");
+    let entropy = Counting::default();
+    entropy.fill(&mut [0]).unwrap();
+    crate::rotate_master_file(&keystore, &key_file, &entropy).unwrap();
+    let key = MasterKey::parse(zeroize::Zeroizing::new(std::fs::read(&key_file).unwrap()), "test").unwrap();
+    assert!(
+        Keystore::open(&file, Unlock::Key(key), Arc::new(Stopped), Arc::new(Counting::default())).is_ok()
+    );
+    assert!(!folder.path().join("master.key.new").exists());
+}
+
+#[tokio::test]
 async fn the_credentials_directory_is_expanded_and_skipped_where_there_is_none() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("b"), SECRET).unwrap();
