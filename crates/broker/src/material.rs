@@ -79,6 +79,11 @@ impl VersionKey {
         }
         hex::encode(hash.finalize())
     }
+
+    /// The version of one secret by itself.
+    pub(crate) fn version_of(&self, secret: &Secret<String>) -> String {
+        hex::encode(secret.digest(&self.0))
+    }
 }
 
 /// Takes the bytes over as text without a copy.

@@ -38,8 +38,10 @@ impl Broker {
                 self.password(host, bytes, &format!("`{}`", path.display()))
             }
             CredentialSpec::Password(SecretLocation::Literal(literal)) => {
-                // Nothing here may look into it, so there is no version to pool connections under.
-                Ok((without_account(Material::Password(literal.secret().duplicate())), None))
+                let password = literal.secret();
+                let version = self.versions().map(|key| key.version_of(password));
+                let key = version.map(|version| CredentialKey::new(&format!("own:{}", host.name), &version));
+                Ok((without_account(Material::Password(password.duplicate())), key))
             }
         }
     }

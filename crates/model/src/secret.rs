@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
@@ -27,6 +28,13 @@ impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
     /// Whether both are the same bytes, in time that depends on their lengths only.
     pub fn same_as(&self, other: &[u8]) -> bool {
         self.0.as_ref().ct_eq(other).into()
+    }
+}
+
+impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
+    /// SHA-256 of a secret key and the material: tells one secret from the next to who has the key, and nobody anything else.
+    pub fn digest(&self, key: &[u8; 32]) -> [u8; 32] {
+        Sha256::new().chain_update(key).chain_update(self.0.as_ref()).finalize().into()
     }
 }
 

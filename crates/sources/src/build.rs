@@ -8,7 +8,7 @@ use std::time::Duration;
 use broker::{CredentialSource, FetchTime, FetchedAtIssue, VersionKey};
 use model::{Clock, Entropy, ErrorCode, Failure, Fault, Secret};
 
-use crate::keystore::{KeystoreSource, MasterKeyError, MasterKeyLocation, open_located};
+use crate::keystore::{self, KeystoreSource, MasterKeyError, MasterKeyLocation};
 use crate::{CommandSource, Environment, EnvironmentSource, FolderSource};
 
 /// One `[[credential_source]]`, checked.
@@ -68,7 +68,8 @@ pub struct Surroundings<'a> {
     pub passphrase: &'a dyn Fn() -> Result<Secret<String>, MasterKeyError>,
 }
 
-/// Builds a source, and opens what it has to open: a keystore is read here for the first time.
+/// Builds a source, and opens what it has to open: a keystore is read here for the first time, unless its file has not
+/// been made yet.
 ///
 /// Blocks, for a good part of a second if a master key is made from a passphrase. The failure's message is for whoever
 /// configures the gateway; it names the source, and its file or variable.
@@ -81,7 +82,7 @@ pub fn build(spec: &SourceSpec, around: &Surroundings<'_>) -> Result<Arc<dyn Cre
     let environment = Arc::clone(&around.environment);
     let source: Arc<dyn CredentialSource> = match &spec.kind {
         SourceKind::Keystore { file, master_key } => {
-            let keystore = open_located(file, master_key, around).map_err(|error| unusable(&error))?;
+            let keystore = keystore::expected(file, master_key, around).map_err(|error| unusable(&error))?;
             let state = around.state.to_owned();
             Arc::new(KeystoreSource::new(keystore, master_key.clone(), state, environment, versions))
         }

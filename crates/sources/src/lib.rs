@@ -24,5 +24,5 @@ pub use examine::{Examination, Strength, examine, strength};
 pub use folder::FolderSource;
 pub use keystore::{
     Entry, Keystore, KeystoreError, KeystoreSource, Listed, MasterKey, MasterKeyError, MasterKeyLocation,
-    Unlock, open_located, rotate_master_file,
+    Unlock, create_located, open_located, rotate_master_file,
 };

@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use model::{CredentialSpec, SecretLocation};
+use model::{CredentialSpec, LiteralSecret, Secret, SecretLocation};
 
 use super::*;
 
@@ -101,6 +101,22 @@ async fn a_password_lies_in_a_variable() {
     let lease = world.own(&variable("CARGO_PKG_NAME")).await.unwrap();
     assert!(has_password(&lease, "broker"));
     refused(&world, &variable("PORTCULLIS_NO_SUCH_VARIABLE"), "is not set").await;
+}
+
+#[tokio::test]
+async fn a_password_stands_in_the_inventory_and_is_pooled_by_what_it_is() {
+    let world = World::new();
+    let literal = |text: &str| {
+        let secret = LiteralSecret::new(Secret::new(text.to_owned()));
+        with(CredentialSpec::Password(SecretLocation::Literal(secret)))
+    };
+    let lease = world.own(&literal(SECRET)).await.unwrap();
+    assert!(has_password(&lease, SECRET) && lease.secrets().len() == 1);
+    let again = world.own(&literal(SECRET)).await.unwrap();
+    let changed = world.own(&literal("another-canary")).await.unwrap();
+    assert!(lease.credential_key().is_some());
+    assert_eq!(lease.credential_key(), again.credential_key());
+    assert_ne!(lease.credential_key(), changed.credential_key());
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub enum KeystoreError {
 impl KeystoreError {
     fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Missing(_) => Some("`portcullis init` makes one"),
+            Self::Missing(_) => Some("`portcullis secret set` makes it"),
             Self::WrongMasterKey(_) => {
                 Some("check `master_key`; if it was rotated, the old key opens old copies only")
             }

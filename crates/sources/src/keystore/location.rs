@@ -99,6 +99,35 @@ pub fn open_located(
     Ok(keystore)
 }
 
+/// Makes an empty keystore with the key from its location; never overwrites one.
+pub fn create_located(
+    path: &Path,
+    location: &MasterKeyLocation,
+    around: &Surroundings<'_>,
+) -> Result<Keystore, KeystoreError> {
+    let key = match location.unlock(around)? {
+        Unlock::Key(key) => key,
+        Unlock::Passphrase(passphrase) => MasterKey::from_passphrase(&passphrase, around.entropy.as_ref())?,
+    };
+    Keystore::create(path, key, Arc::clone(&around.clock), Arc::clone(&around.entropy))
+}
+
+/// Opens a keystore for a source. One that has not been made yet is expected to be, with the key from its location; a
+/// passphrase is of no use without the file that says how to make a key from it.
+pub(crate) fn expected(
+    path: &Path,
+    location: &MasterKeyLocation,
+    around: &Surroundings<'_>,
+) -> Result<Keystore, KeystoreError> {
+    match open_located(path, location, around) {
+        Err(KeystoreError::Missing(_)) if *location != MasterKeyLocation::Prompt => {
+            let key = location.read(around.state, &around.environment)?;
+            Ok(Keystore::expected(path, key, Arc::clone(&around.clock), Arc::clone(&around.entropy)))
+        }
+        opened => opened,
+    }
+}
+
 /// Draws a new master key, encrypts the keystore under it, and puts it into the old key's file.
 ///
 /// The new key is on disk (as `FILE.new`) before the keystore needs it, so that a crash at any point leaves a keystore

@@ -21,7 +21,8 @@ use model::{Clock, CredentialRef, Entropy, Secret, Timestamp};
 
 pub use error::KeystoreError;
 pub use key::{MasterKey, MasterKeyError, Unlock};
-pub use location::{MasterKeyLocation, open_located, rotate_master_file};
+pub(crate) use location::expected;
+pub use location::{MasterKeyLocation, create_located, open_located, rotate_master_file};
 pub use source::KeystoreSource;
 
 use format::{Contents, StoredEntry};
@@ -74,7 +75,7 @@ impl Keystore {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, KeystoreError> {
-        let keystore = Self { path: path.to_owned(), key: RwLock::new(Arc::new(key)), clock, entropy };
+        let keystore = Self::expected(path, key, clock, entropy);
         let _lock = keystore.lock()?;
         if std::fs::symlink_metadata(path).is_ok() {
             return Err(KeystoreError::Exists(path.to_owned()));
@@ -93,7 +94,17 @@ impl Keystore {
         let bytes = file::read(path)?;
         let key = format::unlock(path, &bytes, unlock)?;
         format::open(path, &bytes, &key)?;
-        Ok(Self { path: path.to_owned(), key: RwLock::new(Arc::new(key)), clock, entropy })
+        Ok(Self::expected(path, key, clock, entropy))
+    }
+
+    /// A keystore whose file has not been made yet: until it is, every use fails with [`KeystoreError::Missing`].
+    pub(crate) fn expected(
+        path: &Path,
+        key: MasterKey,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self { path: path.to_owned(), key: RwLock::new(Arc::new(key)), clock, entropy }
     }
 
     /// The file.

@@ -63,6 +63,28 @@ async fn a_keystore_is_built_from_a_key_in_a_file_a_variable_or_a_systemd_creden
     }
 }
 
+#[tokio::test]
+async fn a_keystore_may_be_made_after_the_gateway_started() {
+    let (folder, _, key_file) = with_keystore();
+    let (state, file) = (folder.path().join("state"), folder.path().join("later"));
+    let location = MasterKeyLocation::File(key_file);
+    let kind = SourceKind::Keystore { file: file.clone(), master_key: location.clone() };
+    let source = built(&state, &[], &spec(kind)).unwrap();
+    refused(source.as_ref(), "A/b", ErrorCode::CredentialSourceDown, "does not exist").await;
+    let around = Surroundings {
+        clock: Arc::new(Stopped),
+        entropy: Arc::new(Counting::default()),
+        state: &state,
+        environment: variables(&[]),
+        passphrase: &|| Err(MasterKeyError::NobodyToAsk),
+    };
+    let made = crate::create_located(&file, &location, &around).unwrap();
+    let entry = crate::Entry { username: None, address: None, secret: model::Secret::new(SECRET.to_owned()) };
+    made.set(&named("A/b"), entry).unwrap();
+    assert!(is_password(&fetch(source.as_ref(), "A/b").await.unwrap(), SECRET));
+    assert!(matches!(crate::create_located(&file, &location, &around), Err(crate::KeystoreError::Exists(_))));
+}
+
 #[test]
 fn a_master_key_that_cannot_be_had_is_named() {
     let (folder, file, key_file) = with_keystore();
