@@ -33,6 +33,15 @@ pub(crate) fn decide(
     action: Action,
 ) -> Result<Allowed, Denial> {
     let now = gateway.clock.now();
-    let moment = Moment { hour: now.hour(), weekday: now.weekday() };
+    decide_at(live, Moment { hour: now.hour(), weekday: now.weekday() }, principal, action)
+}
+
+/// The decision at some moment.
+pub(crate) fn decide_at(
+    live: &Live,
+    moment: Moment,
+    principal: &Principal,
+    action: Action,
+) -> Result<Allowed, Denial> {
     live.snapshot.authorise(principal, action, moment, live.fallback_limits(), &live.network)
 }

@@ -3,6 +3,7 @@
 //! One JSON object a line in each direction. A request names a verb, a tool or a list:
 //! `{"verb": "reload", "arguments": {...}}`, `{"tool": "ssh_execute", "arguments": {...}, "as": "agent", "dry_run": true}`,
 //! `{"list": "tools", "as": "agent"}`; the answer is `{"answer": {"text", "structured", "is_error"}, "exit": 0}`.
+//! `{"attach": "mcp", "as": "agent"}` makes the connection one that speaks MCP: `stdio` of the gateway's own user.
 //! What it asks for takes the same pipeline as any agent's call: the socket gives nobody a right, it only tells which local
 //! user is asking.
 
@@ -21,7 +22,7 @@ pub use request::{Act, ControlRequest, Enclosure, Reply};
 pub use server::ControlServer;
 pub use tray::{SLIP, Tray};
 pub use users::user_name;
-pub use verbs::{Operators, Verbs};
+pub use verbs::{Attach, Identity, Operators, Verbs};
 
 use std::path::{Path, PathBuf};
 

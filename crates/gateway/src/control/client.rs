@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-use super::{ControlRequest, Reply, socket_path};
+use super::{Act, ControlRequest, Reply, socket_path};
 
 /// Longest answer line.
 const MOST_REPLY: u64 = 64 * 1024 * 1024;
@@ -58,6 +58,17 @@ impl ControlClient {
             }
             Err(source) => Err(ControlError::Io { path, source }),
         }
+    }
+
+    /// Makes the connection one that speaks MCP, as this user's principal or as another; the reply says why not.
+    pub async fn attach(
+        mut self,
+        as_principal: Option<String>,
+    ) -> Result<Result<BufReader<UnixStream>, Reply>, ControlError> {
+        let mut request = ControlRequest::new(Act::Attach, serde_json::Map::new());
+        request.as_principal = as_principal;
+        let reply = self.ask(&request).await?;
+        Ok(if reply.answer.is_error { Err(reply) } else { Ok(self.stream) })
     }
 
     /// Asks, and waits for the answer as long as it takes.

@@ -31,6 +31,8 @@ pub enum Act {
     Tool(String),
     /// The tools a principal may know of.
     ListTools,
+    /// To speak MCP on this connection from here on.
+    Attach,
 }
 
 /// A secret value on its way between the command line and a verb; wiped when dropped, and it never prints itself.
@@ -67,11 +69,16 @@ impl ControlRequest {
             ))
         })?;
         let secret = raw.secret.map(Enclosure);
-        let act = match (raw.verb, raw.tool, raw.list.as_deref()) {
-            (Some(verb), None, None) => Act::Verb(verb),
-            (None, Some(tool), None) => Act::Tool(tool),
-            (None, None, Some("tools")) => Act::ListTools,
-            _ => return Err(wrong("a request has exactly one of `verb`, `tool` and `list`".to_owned())),
+        let act = match (raw.verb, raw.tool, raw.list.as_deref(), raw.attach.as_deref()) {
+            (Some(verb), None, None, None) => Act::Verb(verb),
+            (None, Some(tool), None, None) => Act::Tool(tool),
+            (None, None, Some("tools"), None) => Act::ListTools,
+            (None, None, None, Some("mcp")) => Act::Attach,
+            _ => {
+                return Err(wrong(
+                    "a request has exactly one of `verb`, `tool`, `list` and `attach`".to_owned(),
+                ));
+            }
         };
         if raw.dry_run && !matches!(act, Act::Tool(_)) {
             return Err(wrong("only a tool has a dry run".to_owned()));
@@ -87,10 +94,11 @@ impl ControlRequest {
 
     /// The line, with its line feed.
     pub(super) fn write(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
-        let (verb, tool, list) = match &self.act {
-            Act::Verb(verb) => (Some(verb.as_str()), None, None),
-            Act::Tool(tool) => (None, Some(tool.as_str()), None),
-            Act::ListTools => (None, None, Some("tools")),
+        let (verb, tool, list, attach) = match &self.act {
+            Act::Verb(verb) => (Some(verb.as_str()), None, None, None),
+            Act::Tool(tool) => (None, Some(tool.as_str()), None, None),
+            Act::ListTools => (None, None, Some("tools"), None),
+            Act::Attach => (None, None, None, Some("mcp")),
         };
         let secret = self.secret.as_ref().map(|secret| secret.0.as_str());
         // Enough that growing does not leave copies of the secret behind.
@@ -100,6 +108,7 @@ impl ControlRequest {
             verb,
             tool,
             list,
+            attach,
             arguments: &self.arguments,
             as_principal,
             dry_run: self.dry_run,
@@ -179,6 +188,7 @@ struct RawRequest {
     verb: Option<String>,
     tool: Option<String>,
     list: Option<String>,
+    attach: Option<String>,
     #[serde(default)]
     arguments: Map<String, Value>,
     #[serde(rename = "as")]
@@ -196,6 +206,8 @@ struct RawRequestRef<'a> {
     tool: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     list: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attach: Option<&'a str>,
     arguments: &'a Map<String, Value>,
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     as_principal: Option<&'a str>,

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{ErrorCode, Failure};
+use model::{Answer, ErrorCode, Failure};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -16,11 +17,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::{ControlRequest, Reply, Verbs, socket_path, user_name};
+use super::{Act, ControlRequest, Reply, Verbs, socket_path, user_name};
 use crate::owner::Owner;
 
-/// How many operators can be connected at once; more wait.
-const MOST_CONNECTIONS: usize = 32;
+/// How many operators and attached clients can be connected at once; more wait.
+const MOST_CONNECTIONS: usize = 256;
 /// Longest request line.
 pub(super) const MOST_REQUEST: usize = 1024 * 1024;
 /// How long a connection may be silent between requests, and how long writing an answer may take.
@@ -102,19 +103,45 @@ async fn converse(mut stream: UnixStream, verbs: &dyn Verbs, stop: &Cancellation
             Line::TooLong => (Reply::failed(&too_long()), false),
             Line::Whole(line) => match ControlRequest::read(line) {
                 Err(failure) => (Reply::failed(&failure), true),
+                Ok(request) if request.act == Act::Attach => {
+                    return attach(stream, verbs, &os_user, request.as_principal.as_deref(), stop).await;
+                }
                 Ok(request) => match attended(&mut stream, verbs, &os_user, request).await {
                     Some(reply) => (reply, true),
                     None => return Ok(()),
                 },
             },
         };
-        let line = reply.write().map_err(io::Error::other)?;
-        timeout(SILENCE, stream.write_all(&line)).await??;
+        tell(&mut stream, &reply).await?;
         if !more {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// From here on the connection speaks MCP.
+async fn attach(
+    mut stream: UnixStream,
+    verbs: &dyn Verbs,
+    os_user: &str,
+    as_principal: Option<&str>,
+    stop: &CancellationToken,
+) -> io::Result<()> {
+    match verbs.attach(os_user, as_principal).await {
+        Err(failure) => tell(&mut stream, &Reply::failed(&failure)).await,
+        Ok(identity) => {
+            let attached = Answer { text: "attached".to_owned(), structured: json!({}), is_error: false };
+            tell(&mut stream, &Reply::new(attached)).await?;
+            verbs.converse(stream, identity, stop.clone()).await;
+            Ok(())
+        }
+    }
+}
+
+async fn tell(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
+    let line = reply.write().map_err(io::Error::other)?;
+    timeout(SILENCE, stream.write_all(&line)).await?
 }
 
 /// Answers while the operator is there; a call whose operator has gone is cancelled, and still runs to its record.

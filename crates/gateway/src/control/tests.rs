@@ -3,15 +3,17 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use model::{Answer, Entropy, NoEntropy};
+use model::{Answer, Entropy, ErrorCode, Failure, NoEntropy};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Act, ControlClient, ControlRequest, ControlServer, Enclosure, Reply, Tray, Verbs, socket_path, user_name,
+    Act, ControlClient, ControlRequest, ControlServer, Enclosure, Identity, Reply, Tray, Verbs, socket_path,
+    user_name,
 };
+use crate::Unauthenticated;
 use crate::owner::Owner;
 
 /// Says what it was asked; `wait` waits until it is cancelled.
@@ -36,6 +38,17 @@ impl Verbs for Echo {
             "has_secret": request.secret.is_some(),
         });
         Reply::new(Answer { text: String::new(), structured, is_error: false })
+    }
+
+    async fn attach(&self, _os_user: &str, as_principal: Option<&str>) -> Result<Identity, Failure> {
+        match as_principal {
+            Some("nobody") => Err(Failure::new(ErrorCode::DeniedNoRule, "no")),
+            Some(_) | None => Ok(Arc::new(|| Err(Unauthenticated))),
+        }
+    }
+
+    async fn converse(&self, mut stream: UnixStream, _identity: Identity, _closing: CancellationToken) {
+        stream.write_all(b"attached\n").await.unwrap();
     }
 }
 
@@ -94,6 +107,7 @@ async fn a_malformed_line_ends_only_itself_and_quotes_nothing() {
         r#"{"verb": "reload", "verb": "reload"}"#,
         r#"{"verb": "reload", "dry_run": true}"#,
         r#"{"list": "hosts"}"#,
+        r#"{"attach": "shell"}"#,
     ] {
         let reply = exchange(&mut stream, line).await;
         assert!(reply.contains("input.invalid"), "{line} -> {reply}");
@@ -125,6 +139,18 @@ async fn who_goes_away_cancels_and_stopping_waits_for_the_rest() {
     running.server.await.unwrap();
     assert!(*running.verbs.cancelled.lock().unwrap());
     assert!(!socket_path(running.state.path()).exists());
+}
+
+#[tokio::test]
+async fn a_connection_is_attached_or_told_why_not() {
+    let running = start();
+    let client = ControlClient::connect(running.state.path()).await.unwrap().unwrap();
+    let mut stream = client.attach(None).await.unwrap().unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert_eq!(said, "attached\n");
+    let client = ControlClient::connect(running.state.path()).await.unwrap().unwrap();
+    assert_eq!(client.attach(Some("nobody".to_owned())).await.unwrap().unwrap_err().exit, 3);
 }
 
 #[tokio::test]

@@ -6,30 +6,75 @@ use async_trait::async_trait;
 use model::{Answer, ErrorCode, Failure};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 use tools::ToolSpec;
 
 use super::{Act, ControlRequest, Reply, SLIP, Tray};
 use crate::resolve::tool_facts;
-use crate::{Authenticated, Endpoint, Gateway, NotRecorded, Presented, ToolCall};
+use crate::{Authenticated, Endpoint, Gateway, NotRecorded, Presented, ToolCall, Unauthenticated};
 
 /// Who answers what comes in on the control socket.
 #[async_trait]
 pub trait Verbs: Send + Sync {
     /// Does what a local user asks.
     async fn answer(&self, os_user: &str, request: ControlRequest, cancel: CancellationToken) -> Reply;
+
+    /// Says for whom a local user may speak MCP on its connection.
+    async fn attach(&self, os_user: &str, as_principal: Option<&str>) -> Result<Identity, Failure>;
+
+    /// Speaks MCP on a connection until either side is done.
+    async fn converse(&self, stream: UnixStream, identity: Identity, closing: CancellationToken);
+}
+
+/// For whom a connection speaks; asked anew for every request, so that a principal that is gone stays out.
+pub type Identity = Arc<dyn Fn() -> Result<Authenticated<()>, Unauthenticated> + Send + Sync>;
+
+/// What speaks MCP on an attached connection: the front, which this crate does not know.
+#[async_trait]
+pub trait Attach: Send + Sync {
+    /// Serves one client until either side is done.
+    async fn serve(&self, stream: UnixStream, identity: Identity, closing: CancellationToken);
 }
 
 /// The gateway as operators see it, whether over the socket or in the same process.
 pub struct Operators {
     gateway: Arc<Gateway>,
     tray: Arc<Tray>,
+    attach: Option<Arc<dyn Attach>>,
 }
 
 impl Operators {
     /// `tray` is the one that the verbs take their secrets from.
     pub fn new(gateway: Arc<Gateway>, tray: Arc<Tray>) -> Self {
-        Self { gateway, tray }
+        Self { gateway, tray, attach: None }
+    }
+
+    /// Lets local users speak MCP over the control socket.
+    #[must_use]
+    pub fn with_attach(mut self, attach: Arc<dyn Attach>) -> Self {
+        self.attach = Some(attach);
+        self
+    }
+
+    /// For whom a local user speaks: for itself, or for another principal if it may.
+    pub async fn identity(&self, os_user: &str, as_principal: Option<&str>) -> Result<Identity, Failure> {
+        let (gateway, user) = (Arc::clone(&self.gateway), os_user.to_owned());
+        let itself = move || {
+            let presented = Presented { os_user: Some(&user), transport: "stdio", ..Presented::default() };
+            gateway.authenticate(&presented)
+        };
+        let operator = itself().map_err(|_| nobody(os_user))?;
+        let Some(principal) = as_principal else { return Ok(Arc::new(itself)) };
+        self.gateway.impersonate(&operator, principal).await.ok_or_else(|| not_as(principal))?;
+        let (gateway, principal) = (Arc::clone(&self.gateway), principal.to_owned());
+        // The right was asked for once; that both are still known is asked every time.
+        Ok(Arc::new(move || {
+            let operator = itself()?;
+            let live = gateway.live();
+            let principal = live.directory.principal(&principal).ok_or(Unauthenticated)?;
+            Ok(operator.acting_as(Arc::clone(principal)))
+        }))
     }
 
     async fn attempt(
@@ -48,6 +93,7 @@ impl Operators {
         };
         match request.act {
             Act::ListTools => self.list(who).await,
+            Act::Attach => Err(Failure::new(ErrorCode::InputInvalid, "this connection cannot be attached")),
             Act::Tool(tool) if request.dry_run => {
                 let arguments = Map::from_iter([
                     ("tool".to_owned(), Value::String(tool)),
@@ -106,6 +152,20 @@ impl Verbs for Operators {
         match self.attempt(os_user, request, cancel).await {
             Ok(answer) => Reply::new(answer),
             Err(failure) => Reply::failed(&failure),
+        }
+    }
+
+    async fn attach(&self, os_user: &str, as_principal: Option<&str>) -> Result<Identity, Failure> {
+        if self.attach.is_none() {
+            return Err(Failure::new(ErrorCode::InputInvalid, "this process serves no MCP")
+                .with_hint("it owns the state for one command only: try again"));
+        }
+        self.identity(os_user, as_principal).await
+    }
+
+    async fn converse(&self, stream: UnixStream, identity: Identity, closing: CancellationToken) {
+        if let Some(attach) = &self.attach {
+            attach.serve(stream, identity, closing).await;
         }
     }
 }
