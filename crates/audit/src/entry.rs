@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use model::{ActionDigest, CallId, CredentialRef, ErrorCode, Fault, HandleId, PrincipalId, RuleName, ToolName};
+use model::{
+    ActionDigest, CallId, CredentialRef, ErrorCode, Fault, HandleId, PrincipalId, RuleName, ToolName,
+};
 
 /// Where a call came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -1,53 +1,45 @@
-//! The handle that the pipeline holds, and the proofs it gives out.
+//! The handle that the pipeline holds.
 
-use guard::Guarded;
-use model::{CallId, Principal, SnapshotHash, ToolName};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use guard::{Guarded, Report};
+use model::{Clock, Entropy, Principal, SnapshotHash, Tier, ToolName};
 use policy::Permit;
+use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::{CompletionFacts, Event, Origin};
+use crate::body::{Body, Ids};
+use crate::file::{Disk, Folder};
+use crate::heads::HeadWriter;
+use crate::log::Prepared;
+use crate::pending::Stage;
+use crate::queue::{Job, Queue};
+use crate::sink::Sink;
+use crate::writer::{Health, Writer, WriterState};
+use crate::{
+    CompletionFacts, Durability, Event, Intended, JournalConfig, Origin, Pending, RecordCommands, Recorded,
+    recover,
+};
 
-/// The journal of one state folder. Cheap to clone; one writer behind it.
+/// The journal of one state folder. Cheap to clone; one writer behind it. When the last clone and the last
+/// [`Pending`] are gone the writer finishes what it has and ends.
 #[derive(Clone)]
-pub struct Journal {}
-
-/// When an entry counts as written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Durability {
-    /// On disk above tier read; in the kernel for reads, on disk within 100 ms.
-    #[default]
-    Auto,
-    /// On disk, always.
-    Disk,
-    /// In the kernel, always; on disk within 100 ms.
-    Process,
+pub struct Journal {
+    inner: Arc<Inner>,
 }
-
-/// A call that has been opened and not yet recorded. Dropping it writes a closed entry.
-#[derive(Debug)]
-pub struct Pending {
-    id: CallId,
-}
-
-/// A permit whose intent is durable. Only the journal makes one; no lease without it.
-#[derive(Debug)]
-pub struct Intended {
-    id: CallId,
-    permit: Permit,
-}
-
-/// A value whose completion is in the journal: the only thing the front may send as a result.
-#[derive(Debug)]
-pub struct Recorded<T>(T);
 
 /// The record could not be written.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the audit journal cannot be written: {0}")]
 pub struct JournalError(pub String);
 
 /// Why no intent came about.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
-    /// The policy is another one than the permit was given under. The intent has been closed.
+    /// The policy is another one than the permit was given under. The intent is closed by recording the denial
+    /// with [`Journal::complete`], or by dropping the pending call.
     #[error("the policy changed while the call was being decided")]
     PolicyChanged,
     /// The journal failed: nothing may happen.
@@ -55,11 +47,79 @@ pub enum BeginError {
     Journal(#[from] JournalError),
 }
 
+pub(crate) struct Inner {
+    queue: Arc<Queue>,
+    slots: Arc<Semaphore>,
+    patience: Duration,
+    durability: Durability,
+    record_commands: RecordCommands,
+    health: Health,
+    entropy: Arc<dyn Entropy>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Ids,
+}
+
 impl Journal {
+    /// Opens or begins the journal: locks its folder, cuts off what a crash left half-written, closes orphans,
+    /// writes its opening entry to disk, and starts the writer. Refuses a journal whose last file was changed.
+    pub fn open(
+        config: JournalConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, JournalError> {
+        let folder = Folder::open(&config.dir).map_err(|cause| at(&config.dir, &cause))?;
+        Self::open_on(Box::new(folder), config, clock, entropy)
+    }
+
+    pub(crate) fn open_on(
+        disk: Box<dyn Disk>,
+        config: JournalConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, JournalError> {
+        let ids = Ids::new(entropy.as_ref())?;
+        let opening = Map::from_iter([
+            ("format".to_owned(), Value::from(1)),
+            ("key".to_owned(), Value::String(config.signing_key.public().id())),
+        ]);
+        let log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), clock.now(), opening)?;
+        let sinks: Result<Vec<_>, _> = config.sinks.into_iter().map(Sink::start).collect();
+        let sinks = sinks.map_err(|cause| JournalError(format!("a sink cannot be opened: {cause}")))?;
+        let heads_path = config.heads.path;
+        let heads = HeadWriter::start(config.signing_key, heads_path.clone())
+            .map_err(|cause| at(&heads_path, &cause))?;
+        let queue = Arc::new(Queue::default());
+        let health = Health::default();
+        let writer = Writer {
+            log,
+            queue: Arc::clone(&queue),
+            state: WriterState::new(clock.as_ref()),
+            clock: Arc::clone(&clock),
+            ids: ids.clone(),
+            health: Arc::clone(&health),
+            heads: Some(heads),
+            heads_every: config.heads.every,
+            sinks,
+        };
+        let thread = std::thread::Builder::new().name("audit-journal".to_owned());
+        thread.spawn(move || writer.run()).map_err(|cause| JournalError(cause.to_string()))?;
+        let inner = Inner {
+            queue,
+            slots: Arc::new(Semaphore::new(config.queue.max(1))),
+            patience: config.patience,
+            durability: config.durability,
+            record_commands: config.record_commands,
+            health,
+            entropy,
+            clock,
+            ids,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
     /// Opens a call in memory.
     pub fn pending(&self, principal: &Principal, origin: Origin, tool: &ToolName) -> Pending {
-        let _ = (principal, origin, tool);
-        todo!()
+        Pending::new(Arc::clone(&self.inner), principal, origin, tool)
     }
 
     /// Writes the intent as durably as the tier asks, then checks that the policy is still the permit's.
@@ -69,8 +129,26 @@ impl Journal {
         permit: Permit,
         current: impl Fn() -> SnapshotHash + Send,
     ) -> Result<Intended, BeginError> {
-        let _ = (pending, &permit, current());
-        todo!()
+        self.write_intent(pending, &permit, "tool_call").await?;
+        if current() != permit.snapshot() {
+            return Err(BeginError::PolicyChanged);
+        }
+        Ok(Intended { id: pending.id(), permit })
+    }
+
+    /// Writes the intent of a part of a call (the shell probe): an entry of its own with the call as its parent,
+    /// under the same permit. The part ends with [`Journal::complete_part`], or by being dropped.
+    pub async fn begin_part(&self, whole: &Intended, event: &'static str) -> Result<Pending, JournalError> {
+        let origin = Origin { parent: Some(whole.id), ..Origin::default() };
+        let permit = &whole.permit;
+        let mut part = self.pending(permit.principal(), origin, &permit.action().tool);
+        self.write_intent(&mut part, permit, event).await?;
+        Ok(part)
+    }
+
+    /// Writes the end of a part of a call, which has no answer of its own.
+    pub async fn complete_part(&self, part: Pending, facts: CompletionFacts) -> Result<(), JournalError> {
+        self.write_end(part, &facts, &Report::default()).await
     }
 
     /// Writes the completion (or, without an intent, the closed entry) and releases the answer.
@@ -80,70 +158,141 @@ impl Journal {
         facts: CompletionFacts,
         answer: Guarded<T>,
     ) -> Result<Recorded<T>, JournalError> {
-        let _ = (pending, facts, answer.into_inner());
-        todo!()
-    }
-
-    /// Whether the last write went well; `false` until a later one does.
-    pub fn healthy(&self) -> bool {
-        todo!()
+        self.write_end(pending, &facts, answer.report()).await?;
+        Ok(Recorded(answer.into_inner()))
     }
 
     /// Writes an entry of its own.
     pub async fn event(&self, event: Event) -> Result<(), JournalError> {
-        let _ = event;
-        todo!()
+        let members = Body::of_event(self.inner.ids.next(), event).members()?;
+        let job = self.job(Prepared { members, change: None }, self.inner.durability == Durability::Disk);
+        self.inner.submit(job).await
+    }
+
+    /// Whether the last write went well; `false` until a later one does.
+    pub fn healthy(&self) -> bool {
+        self.failure().is_none()
+    }
+
+    /// Why the last write did not go well.
+    pub fn failure(&self) -> Option<JournalError> {
+        self.inner.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Opens the sinks' files again, after they were rotated.
+    pub fn reopen_sinks(&self) {
+        self.inner.queue.reopen_sinks();
+    }
+
+    /// Writes everything, the closing entry and a last head, and ends the writer. Afterwards every entry is
+    /// refused; calls still open are closed as orphans at the next start.
+    pub async fn shutdown(&self) -> Result<(), JournalError> {
+        let (stop, stopped) = oneshot::channel();
+        self.inner.queue.end(Some(stop));
+        stopped.await.unwrap_or_else(|_| Err(ended()))
+    }
+
+    async fn write_intent(
+        &self,
+        pending: &mut Pending,
+        permit: &Permit,
+        event: &'static str,
+    ) -> Result<(), JournalError> {
+        if pending.stage != Stage::Open {
+            return Err(JournalError("this call has its intent already".to_owned()));
+        }
+        let entry = pending.intent(permit, event)?;
+        // From here on the intent may be written, also if this task is cancelled: the end has to be, too.
+        pending.stage = Stage::Intended;
+        let on_disk = match self.inner.durability {
+            Durability::Auto => permit.action().tier > Tier::Read,
+            Durability::Disk => true,
+            Durability::Process => false,
+        };
+        self.inner.submit(Job { only_if_awaited: true, ..self.job(entry, on_disk) }).await
+    }
+
+    async fn write_end(
+        &self,
+        mut pending: Pending,
+        facts: &CompletionFacts,
+        report: &Report,
+    ) -> Result<(), JournalError> {
+        let body = pending.end(facts, report)?;
+        let entry = pending.ending(&body)?;
+        let unreleased = Body {
+            phase: "closed",
+            error_code: Some(model::ErrorCode::AuditUnavailable.as_str().to_owned()),
+            reason: Some("the answer was withheld, because its record could not be written".to_owned()),
+            ..body
+        };
+        let fallback = Some(pending.ending(&unreleased)?);
+        let job = Job { fallback, ..self.job(entry, self.inner.durability == Durability::Disk) };
+        let sent = self.inner.reserve().await.and_then(|slot| {
+            pending.stage = Stage::Ended;
+            self.inner.send(Job { slot: Some(slot), ..job })
+        })?;
+        self.inner.wait(sent).await
+    }
+
+    fn job(&self, entry: Prepared, on_disk: bool) -> Job {
+        Job { entry, on_disk, ack: None, fallback: None, only_if_awaited: false, slot: None }
     }
 }
 
-impl Pending {
-    /// The call's id.
-    pub fn id(&self) -> CallId {
-        self.id
+type Acknowledgement = oneshot::Receiver<Result<(), JournalError>>;
+
+impl Inner {
+    /// Waits for a place, hands the job over, and waits for its acknowledgement.
+    async fn submit(&self, job: Job) -> Result<(), JournalError> {
+        let slot = self.reserve().await?;
+        let sent = self.send(Job { slot: Some(slot), ..job })?;
+        self.wait(sent).await
+    }
+
+    async fn reserve(&self) -> Result<tokio::sync::OwnedSemaphorePermit, JournalError> {
+        let slot = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned()).await;
+        slot.map_err(|_| self.too_slow())?.map_err(|_| ended())
+    }
+
+    fn send(&self, job: Job) -> Result<Acknowledgement, JournalError> {
+        let (ack, waiting) = oneshot::channel();
+        if self.queue.push(Job { ack: Some(ack), ..job }) { Ok(waiting) } else { Err(ended()) }
+    }
+
+    async fn wait(&self, waiting: Acknowledgement) -> Result<(), JournalError> {
+        let answer = tokio::time::timeout(self.patience, waiting).await.map_err(|_| self.too_slow())?;
+        answer.unwrap_or_else(|_| Err(ended()))
+    }
+
+    /// Without waiting and without a place: there is at most one such entry for each open call.
+    pub(crate) fn write_unawaited(&self, entry: Prepared) {
+        let fallback = Some(entry.clone());
+        let job = Job { entry, on_disk: false, ack: None, fallback, only_if_awaited: false, slot: None };
+        if !self.queue.push(job) {
+            tracing::warn!("a call ended after the journal: it is closed at the next start");
+        }
+    }
+
+    pub(crate) fn command(&self, id: &str, command: &str) -> Result<Option<Value>, JournalError> {
+        self.record_commands.member(id, command, self.entropy.as_ref())
+    }
+
+    fn too_slow(&self) -> JournalError {
+        JournalError(format!("it did not answer within {:?}", self.patience))
     }
 }
 
-impl Intended {
-    /// The call's id.
-    pub fn id(&self) -> CallId {
-        self.id
-    }
-
-    /// What was permitted.
-    pub fn permit(&self) -> &Permit {
-        &self.permit
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.end(None);
     }
 }
 
-#[cfg(feature = "test-util")]
-impl Intended {
-    /// An intent that no journal holds, for the tests of what comes after it.
-    pub fn for_test(id: CallId, permit: Permit) -> Self {
-        Self { id, permit }
-    }
+fn ended() -> JournalError {
+    JournalError("it has been closed".to_owned())
 }
 
-impl<T> Recorded<T> {
-    /// The value, to be sent.
-    pub fn into_inner(self) -> T {
-        self.0
-    }
-
-    /// A look at it.
-    pub fn inner(&self) -> &T {
-        &self.0
-    }
-
-    /// Another shape of the same value, never more than was recorded. Only the gateway calls this.
-    pub fn map<U>(self, shape: impl FnOnce(T) -> U) -> Recorded<U> {
-        Recorded(shape(self.0))
-    }
-}
-
-#[cfg(feature = "test-util")]
-impl<T> Recorded<T> {
-    /// A value that no journal holds, for the tests of the fronts.
-    pub fn for_test(value: T) -> Self {
-        Self(value)
-    }
+fn at(path: &Path, cause: &std::io::Error) -> JournalError {
+    JournalError(format!("`{}`: {cause}", path.display()))
 }

@@ -1,9 +1,42 @@
 //! The journal: intent before the act, completion before the answer, a chain an outsider can verify.
+//!
+//! One thread writes; requests wait for it and are never answered without their record. The format is in
+//! `docs/audit-format.md`. Nothing here reads a clock or draws randomness by itself.
 
+mod body;
+mod chain;
 mod entry;
+mod file;
+mod heads;
 mod journal;
+mod keys;
+mod log;
 mod meter;
+mod open_calls;
+mod pending;
+mod query;
+mod queue;
+mod reader;
+mod recover;
+mod seal;
+mod settings;
+mod sink;
+mod text;
+mod verify;
+mod writer;
+
+#[cfg(any(test, feature = "test-util"))]
+pub mod test_util;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{CompletionFacts, Event, Origin};
+pub use journal::{BeginError, Journal, JournalError};
+pub use keys::{KeyError, PublicKey, SealKey, SigningKey};
 pub use meter::AuthFailureMeter;
-pub use journal::{BeginError, Durability, Intended, Journal, JournalError, Pending, Recorded};
+pub use pending::{Intended, Pending, Recorded};
+pub use query::{Entry, Filter, ReadError, query, tail};
+pub use seal::{RecordCommands, UnsealError, unseal};
+pub use settings::{Durability, HeadsConfig, JournalConfig};
+pub use sink::{SinkConfig, SinkTarget};
+pub use verify::{BadRecord, Damage, VerifyReport, verify};

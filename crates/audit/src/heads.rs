@@ -1,0 +1,133 @@
+//! Signed heads: what anchors a journal outside itself. Written by a thread of their own, because the file is
+//! best on another machine and that machine may hang.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use model::Timestamp;
+use serde::Deserialize;
+
+use crate::chain::{ChainHead, raw};
+use crate::{PublicKey, SigningKey};
+
+/// How long the end waits for the file with the heads, which may be on a machine that hangs.
+const FAREWELL: Duration = Duration::from_secs(5);
+const SIG: &str = ",\"sig\":\"";
+/// Signed before the line, so that the key's signatures cannot be taken for anything else.
+const DOMAIN: &str = "portcullis audit head v1\n";
+
+/// The line of a head, with its newline.
+pub(crate) fn line(key: &SigningKey, head: ChainHead, ts: Timestamp) -> String {
+    let open = format!(
+        "{{\"seq\":{},\"hash\":\"{}\",\"ts\":\"{ts}\",\"key\":\"{}\"",
+        head.seq,
+        hex::encode(head.hash),
+        key.public().id(),
+    );
+    let signature = key.sign(format!("{DOMAIN}{open}}}").as_bytes());
+    format!("{open}{SIG}{}\"}}\n", STANDARD.encode(signature))
+}
+
+/// A head as read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SignedHead {
+    pub(crate) head: ChainHead,
+    pub(crate) signed: Signed,
+}
+
+/// What is known of a head's signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// By this key.
+    Valid,
+    /// Not by this key.
+    Invalid,
+    /// There was no key to check it with.
+    Unchecked,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeadLine {
+    seq: u64,
+    hash: String,
+    #[serde(rename = "ts")]
+    _ts: String,
+    #[serde(rename = "key")]
+    _key: String,
+    sig: String,
+}
+
+/// Reads a line; `None` if it has not the form of a head.
+pub(crate) fn read(line: &[u8], key: Option<&PublicKey>) -> Option<SignedHead> {
+    let parsed: HeadLine = serde_json::from_slice(line).ok()?;
+    let hash = raw(&parsed.hash)?;
+    let tail = format!("{SIG}{}\"}}", parsed.sig);
+    let open = line.strip_suffix(tail.as_bytes())?;
+    let signature: Option<[u8; 64]> = STANDARD.decode(&parsed.sig).ok()?.try_into().ok();
+    let message = [DOMAIN.as_bytes(), open, b"}"].concat();
+    let signed = match key {
+        None => Signed::Unchecked,
+        Some(key) if signature.is_some_and(|signature| key.accepts(&message, &signature)) => Signed::Valid,
+        Some(_) => Signed::Invalid,
+    };
+    Some(SignedHead { head: ChainHead { seq: parsed.seq, hash }, signed })
+}
+
+/// The thread that signs heads and appends them.
+pub(crate) struct HeadWriter {
+    queue: SyncSender<(ChainHead, Timestamp)>,
+    /// Closes when the thread has ended.
+    ended: Receiver<()>,
+}
+
+impl HeadWriter {
+    pub(crate) fn start(key: SigningKey, path: PathBuf) -> io::Result<Self> {
+        // The folder must be there and writable now; later failures are reported and tried again.
+        append(&path, b"")?;
+        let (queue, heads) = sync_channel(4);
+        let (ending, ended) = channel();
+        std::thread::Builder::new().name("audit-heads".to_owned()).spawn(move || {
+            run(&key, &path, &heads);
+            drop::<Sender<()>>(ending);
+        })?;
+        Ok(Self { queue, ended })
+    }
+
+    /// Asks for a head; `false` if the thread is still busy, so that the next one has to do.
+    pub(crate) fn sign(&self, head: ChainHead, ts: Timestamp) -> bool {
+        self.queue.try_send((head, ts)).is_ok()
+    }
+
+    /// Signs a last head and waits, not for ever, until it is written.
+    pub(crate) fn finish(self, last: Option<(ChainHead, Timestamp)>) {
+        if let Some(last) = last {
+            let _ = self.queue.try_send(last);
+        }
+        drop(self.queue);
+        let _ = self.ended.recv_timeout(FAREWELL);
+    }
+}
+
+fn run(key: &SigningKey, path: &Path, heads: &Receiver<(ChainHead, Timestamp)>) {
+    for (head, ts) in heads {
+        if let Err(cause) = append(path, line(key, head, ts).as_bytes()) {
+            tracing::error!(file = %path.display(), %cause, "a signed head could not be written");
+        }
+    }
+}
+
+fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
+    if !bytes.is_empty() {
+        file.write_all(bytes)?;
+        file.sync_data()?;
+    }
+    Ok(())
+}

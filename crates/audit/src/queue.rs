@@ -1,0 +1,116 @@
+//! What stands between the tasks that ask for entries and the one thread that writes them.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use crate::JournalError;
+use crate::log::Prepared;
+
+/// One entry to be written.
+pub(crate) struct Job {
+    pub(crate) entry: Prepared,
+    /// Whether the acknowledgement waits for the disk, or only for the kernel.
+    pub(crate) on_disk: bool,
+    /// Who waits; `None` for what is written without anybody waiting.
+    pub(crate) ack: Option<oneshot::Sender<Result<(), JournalError>>>,
+    /// What is written later if this could not be.
+    pub(crate) fallback: Option<Prepared>,
+    /// Not to be written if nobody waits any more: an intent that nobody will act on.
+    pub(crate) only_if_awaited: bool,
+    /// The place in the queue, given back when the job is done.
+    pub(crate) slot: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    reopen_sinks: bool,
+    ending: bool,
+    stop: Option<oneshot::Sender<Result<(), JournalError>>>,
+    dead: bool,
+}
+
+/// Bounded for those who wait (they hold slots of a semaphore); entries of dropped calls take no slot, because
+/// a drop cannot wait, and are bounded by the number of calls.
+#[derive(Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+/// What the writer is to do next.
+pub(crate) struct Work {
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) reopen_sinks: bool,
+    /// Nothing more will come; with who waits for the end.
+    pub(crate) end: Option<Option<oneshot::Sender<Result<(), JournalError>>>>,
+    /// Nothing came in the time given.
+    pub(crate) idle: bool,
+}
+
+impl Queue {
+    /// Puts a job in; `false` when the writer has ended.
+    pub(crate) fn push(&self, job: Job) -> bool {
+        let mut state = self.lock();
+        if state.dead || state.ending {
+            return false;
+        }
+        state.jobs.push_back(job);
+        drop(state);
+        self.wake.notify_one();
+        true
+    }
+
+    pub(crate) fn reopen_sinks(&self) {
+        self.lock().reopen_sinks = true;
+        self.wake.notify_one();
+    }
+
+    /// No more jobs: the writer finishes what is there.
+    pub(crate) fn end(&self, stop: Option<oneshot::Sender<Result<(), JournalError>>>) {
+        let mut state = self.lock();
+        state.ending = true;
+        if !state.dead && state.stop.is_none() {
+            state.stop = stop;
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+
+    /// Waits for jobs, at most this long.
+    pub(crate) fn take(&self, most: usize, wait: Option<Duration>) -> Work {
+        let mut state = self.lock();
+        let mut idle = false;
+        while state.jobs.is_empty() && !state.ending && !state.reopen_sinks && !idle {
+            state = match wait {
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(wait) => {
+                    let (state, timeout) =
+                        self.wake.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner);
+                    idle = timeout.timed_out();
+                    state
+                }
+            };
+        }
+        let count = state.jobs.len().min(most);
+        let jobs: Vec<Job> = state.jobs.drain(..count).collect();
+        let ended = state.ending && state.jobs.is_empty();
+        let end = ended.then(|| state.stop.take());
+        Work { jobs, reopen_sinks: std::mem::take(&mut state.reopen_sinks), end, idle }
+    }
+
+    /// The writer is gone: whoever waits learns it, because the jobs are dropped.
+    pub(crate) fn die(&self) {
+        let mut state = self.lock();
+        state.dead = true;
+        state.jobs.clear();
+        state.stop = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
