@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One finding in one file. It never holds a line of the file, so that it cannot hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +98,10 @@ pub(crate) struct Report(RefCell<Vec<Diagnostic>>);
 impl Report {
     pub(crate) fn add(&self, finding: Diagnostic) {
         self.0.borrow_mut().push(finding);
+    }
+
+    pub(crate) fn has_errors_in(&self, file: &Path) -> bool {
+        self.0.borrow().iter().any(|finding| finding.file == file && finding.severity == Severity::Error)
     }
 
     /// The value with its warnings, or everything that was found if any of it is an error.

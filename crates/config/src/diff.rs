@@ -82,9 +82,16 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Changes {
     changes.compare(Part::Source, &before.sources, &after.sources, |source| source.name.clone());
     let hosts = |loaded: &Loaded| loaded.inventory.hosts().cloned().collect::<Vec<_>>();
     changes.compare(Part::Host, &hosts(old), &hosts(new), |host| host.name.to_string());
-    changes.compare(Part::CedarFile, &old.cedar_files, &new.cedar_files, |file| {
-        file.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    });
+    let rules = |loaded: &Loaded| {
+        loaded
+            .rules
+            .iter()
+            .map(|written| (written.rule.name().to_string(), written.meaning.clone()))
+            .collect::<Vec<_>>()
+    };
+    changes.compare(Part::Rule, &rules(old), &rules(new), |(name, _)| name.clone());
+    let cedar = |loaded: &Loaded| loaded.cedar.iter().map(|written| written.file.clone()).collect::<Vec<_>>();
+    changes.compare(Part::CedarFile, &cedar(old), &cedar(new), |file| file.name.clone());
     changes.compare_settings(before, after);
     changes
 }

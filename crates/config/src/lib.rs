@@ -29,4 +29,4 @@ pub use configuration::{
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Changes, Part, What, diff};
-pub use load::{CedarFile, Loaded, load};
+pub use load::{Loaded, load};

@@ -14,31 +14,23 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Report, Severity};
 use crate::exposure::Exposure;
 use crate::forms::{Wrong, printable};
 use crate::node::{Place, Table, TextFile};
+use crate::rules::{WrittenCedar, WrittenRule};
 use crate::shape::Key;
 use crate::{Configuration, inventory, keys, rules, structure};
 
 /// All files, checked. Immutable; a reload makes another.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Loaded {
     /// What `portcullis.toml` says.
     pub configuration: Configuration,
     /// The declared targets.
     pub inventory: Inventory,
-    /// Raw Cedar files of the policy folder, in the order of their names.
-    pub cedar_files: Vec<CedarFile>,
+    pub(crate) rules: Vec<WrittenRule>,
+    pub(crate) cedar: Vec<WrittenCedar>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 over every file that was read, in hex: equal if nothing changed.
     pub fingerprint: String,
-}
-
-/// A policy file that is already Cedar.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CedarFile {
-    /// The file, as it was reached.
-    pub path: PathBuf,
-    /// Its text.
-    pub text: String,
 }
 
 /// No file of ours is anywhere near this large; what is larger is something else.
@@ -77,16 +69,14 @@ fn read_all(path: &Path, report: &Report) -> Option<Loaded> {
     let rule_documents: Vec<_> =
         tables.into_iter().filter_map(|file| Some((file, parse(file, report)?))).collect();
     let rule_roots = roots(&rule_documents, keys::rules::ROOT, report);
-    rules::read(&rule_roots, &sources);
+    let rules = rules::read(&rule_roots, &sources);
 
     let all = std::iter::once(&main).chain(&inventory_files).chain(&policy_files);
     Some(Loaded {
         configuration: configuration?,
         inventory,
-        cedar_files: cedar
-            .into_iter()
-            .map(|file| CedarFile { path: file.shown.clone(), text: file.text.clone() })
-            .collect(),
+        rules,
+        cedar: cedar.into_iter().map(rules::cedar).collect(),
         warnings: Vec::new(),
         fingerprint: fingerprint(all),
     })

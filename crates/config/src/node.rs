@@ -29,12 +29,17 @@ pub(crate) struct TextFile {
 impl TextFile {
     /// Line and column, both from 1, of a byte offset.
     pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line = before.matches('\n').count();
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
-        (count(line), count(column))
+        position(&self.text, offset)
     }
+}
+
+/// Line and column, both from 1, of a byte offset.
+pub(crate) fn position(text: &str, offset: usize) -> (u32, u32) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count();
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
+    (count(line), count(column))
 }
 
 /// Where something is written.

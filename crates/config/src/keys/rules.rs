@@ -47,7 +47,7 @@ const LIMITS: &[Key] = &[
 
 const APPROVAL: &[Key] = &[
     key("by", Kind::List(&Kind::Text), "Who may approve: `group:NAME`.").required(),
-    key("count", Kind::Integer { min: 1, max: 20 }, "How many of them.").or("`1`"),
+    key("count", Kind::Integer { min: 1, max: 10 }, "How many of them.").or("`1`"),
     key(
         "within",
         Kind::Duration { min: Duration::from_secs(1), max: Duration::from_secs(86_400) },

@@ -122,3 +122,19 @@ fn what_is_missing_by_default_is_only_a_warning() {
         ]
     );
 }
+
+/// Whatever is left of a file, reading it ends, and tells no secret.
+#[test]
+fn a_file_that_breaks_off_anywhere_is_told_and_nothing_more() {
+    let folder = crate::right::full();
+    for name in ["portcullis.toml", "targets/hosts.toml", "rules/ops.toml"] {
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        for end in (0..text.len()).step_by(7).filter(|end| text.is_char_boundary(*end)) {
+            folder.write(name, &text[..end]);
+            if let Err(wrong) = folder.load() {
+                assert!(!wrong.to_string().contains("in-the"), "{name} up to {end}: {wrong}");
+            }
+        }
+        folder.write(name, &text);
+    }
+}

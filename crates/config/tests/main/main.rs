@@ -1,6 +1,12 @@
 //! What is accepted, what is refused and where, and what a reload tells.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the functions beside the tests are tests, too")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::string_slice,
+    reason = "the functions beside the tests are tests, too"
+)]
 
+mod compile;
 mod docs;
 mod files;
 mod folder;

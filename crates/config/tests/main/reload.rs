@@ -23,6 +23,12 @@ fn what_changed_is_named_and_what_needs_a_restart_marked() {
     );
     folder.write("inventory.toml", "[hosts.one]\naddress = \"one\"\n[hosts.two]\naddress = \"two\"\ncredential = { password = \"hunter2\" }");
     folder.write("policy/raw.cedar", "forbid(principal, action, resource);");
+    let rule = |name: &str, tool: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\nforbid = [\"{tool}\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\n"
+        )
+    };
+    folder.write("policy/ops.toml", &[rule("kept", "*"), rule("other", "*"), rule("gone", "*")].concat());
     let old = folder.load().unwrap();
     folder.write(
         "portcullis.toml",
@@ -32,6 +38,9 @@ fn what_changed_is_named_and_what_needs_a_restart_marked() {
     );
     folder.write("inventory.toml", "[hosts.two]\naddress = \"two\"\ncredential = { password = \"hunter3\" }\n[hosts.six]\naddress = \"six\"");
     folder.write("policy/raw.cedar", "permit(principal, action, resource);");
+    let reordered =
+        ["\n# moved\n".to_owned(), rule("other", "tier:read"), rule("new", "*"), rule("kept", "*")];
+    folder.write("policy/ops.toml", &reordered.concat());
     let new = folder.load().unwrap();
     let changes = diff(&old, &new);
     let told: Vec<_> = changes.changes.iter().map(ToString::to_string).collect();
@@ -45,6 +54,9 @@ fn what_changed_is_named_and_what_needs_a_restart_marked() {
             "host `one` removed",
             "host `two` changed",
             "host `six` added",
+            "rule `gone` removed",
+            "rule `other` changed",
+            "rule `new` added",
             "Cedar file `raw.cedar` changed",
             "setting `listen.http` changed",
             "setting `watch` changed",

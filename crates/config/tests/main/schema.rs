@@ -161,3 +161,15 @@ fn check(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
     }
     Ok(())
 }
+
+/// The policy crate reads rules by its own description: both must have the same keys.
+#[test]
+fn the_policy_crate_reads_the_same_keys() {
+    let theirs = serde_json::to_value(schemars::schema_for!(policy::RawRules)).unwrap();
+    let (mut ours, mut known) = (Vec::new(), Vec::new());
+    names(&config::schema::rules(), &mut ours);
+    names(&theirs, &mut known);
+    ours.sort();
+    known.sort();
+    assert_eq!(ours, known);
+}

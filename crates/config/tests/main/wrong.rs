@@ -18,7 +18,7 @@ fn errors(folder: &Folder) -> Vec<String> {
     findings.iter().filter(|f| f.severity == Severity::Error).map(|f| shown(folder, f)).collect()
 }
 
-/// Each case: the text of a file, and every error it must give.
+/// Each case: the text of a file, and every error it must give; `...` ends what is written of one.
 fn check(file: &str, cases: &[(&str, &[&str])]) {
     let mut failures = Vec::new();
     for (text, expected) in cases {
@@ -33,7 +33,11 @@ fn check(file: &str, cases: &[(&str, &[&str])]) {
         folder.write(file, &text.replace("HASH", KEY_HASH));
         let found = errors(&folder);
         assert!(found.iter().all(|error| !error.contains("hunter")), "a secret is quoted: {found:?}");
-        if found != *expected {
+        let fits = |(found, expected): (&String, &&str)| match expected.strip_suffix("...") {
+            Some(start) => found.starts_with(start),
+            None => found == expected,
+        };
+        if found.len() != expected.len() || !found.iter().zip(*expected).all(fits) {
             failures.push(format!("{text}\n  expected {expected:#?}\n  found {found:#?}"));
         }
     }
@@ -222,19 +226,6 @@ fn listen() {
                 ],
             ),
             (
-                "[listen]\nhttp = \"0.0.0.0:8443\"",
-                &[
-                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, and no principal can authenticate over HTTP | declare a `[[principal]]` with `api_key` (`portcullis key new` prints one) or `certificate`",
-                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, so keys would cross the network in clear | set `[listen.tls]`, or `behind_proxy` with `trusted_proxies`",
-                ],
-            ),
-            (
-                "[listen]\nhttp = \"0.0.0.0:8443\"\n[listen.tls]\ncert = \"cert.pem\"\nkey = \"server.key\"\n[[principal]]\nid = \"a\"\nos_user = \"a\"",
-                &[
-                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, and no principal can authenticate over HTTP | declare a `[[principal]]` with `api_key` (`portcullis key new` prints one) or `certificate`",
-                ],
-            ),
-            (
                 "[listen]\nbehind_proxy = true",
                 &[
                     "2:16 listen.behind_proxy: `behind_proxy` needs the networks of the proxies | write `trusted_proxies = [\"10.0.0.5/32\"]`",
@@ -293,6 +284,28 @@ fn listen() {
             (
                 "[listen.tls]\ncert = \"policy\"\nkey = \"server.key\"",
                 &["2:8 listen.tls.cert: `policy` is a folder, not a file"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_listener_that_others_reach_needs_tls_and_a_principal() {
+    check(
+        "portcullis.toml",
+        &[
+            (
+                "[listen]\nhttp = \"0.0.0.0:8443\"",
+                &[
+                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, and no principal can authenticate over HTTP | declare a `[[principal]]` with `api_key` (`portcullis key new` prints one) or `certificate`",
+                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, so keys would cross the network in clear | set `[listen.tls]`, or `behind_proxy` with `trusted_proxies`",
+                ],
+            ),
+            (
+                "[listen]\nhttp = \"0.0.0.0:8443\"\n[listen.tls]\ncert = \"cert.pem\"\nkey = \"server.key\"\n[[principal]]\nid = \"a\"\nos_user = \"a\"",
+                &[
+                    "2:8 listen.http: `0.0.0.0:8443` is not a loopback address, and no principal can authenticate over HTTP | declare a `[[principal]]` with `api_key` (`portcullis key new` prints one) or `certificate`",
+                ],
             ),
         ],
     );
@@ -798,6 +811,67 @@ fn rules() {
                 ],
             ),
             ("[[rules]]\nname = \"r\"", &["policy/ops.toml 1:3 rules: unknown key | did you mean `rule`?"]),
+            (
+                "[[rule]]\nname = \"r\"\nallow = []\nprincipals = [\"everybody!\"]\ntargets = [\"tag:a &\"]\ncommands = [\"uptime\", \"a `b`\"]",
+                &[
+                    "policy/ops.toml 3:9 rule[0].allow: ...",
+                    "policy/ops.toml 4:15 rule[0].principals[0]: ...",
+                    "policy/ops.toml 5:12 rule[0].targets[0]: ...",
+                    "policy/ops.toml 6:23 rule[0].commands[1]: ...",
+                ],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nprincipals = [\"*\"]\ntargets = [\"*\"]",
+                &["policy/ops.toml 1:1 rule[0]: ..."],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nforbid = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]",
+                &["policy/ops.toml 4:11 rule[0].forbid: ..."],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"address:10.0.0.0/8\", \"name:*.a\"]",
+                &[
+                    "policy/ops.toml 5:12 rule[0].targets[0]: ...",
+                    "policy/ops.toml 5:34 rule[0].targets[1]: ...",
+                ],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\ncredentials = [\"other:a/b\", \"x\"]",
+                &[
+                    "policy/ops.toml 6:16 rule[0].credentials[0]: no credential source is called `other` | declare it as a `[[credential_source]]` in portcullis.toml",
+                    "policy/ops.toml 6:29 rule[0].credentials[1]: ...",
+                ],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nlimits = { timeout = \"2d\", calls = 1 }",
+                &[
+                    "policy/ops.toml 6:22 rule[0].limits.timeout: expected at least `100ms` and at most `1d`",
+                    "policy/ops.toml 6:28 rule[0].limits.calls: unknown key | known here: timeout, output, calls_per_minute",
+                ],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\napproval = { by = [\"oncall\"], count = 11 }",
+                &["policy/ops.toml 6:39 rule[0].approval.count: expected a whole number from 1 to 10"],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\napproval = { by = [\"oncall\"] }\nwhen = \"context.time.hour >=\"",
+                &[
+                    "policy/ops.toml 6:20 rule[0].approval.by[0]: ...",
+                    "policy/ops.toml 7:8 rule[0].when: ...",
+                ],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nforbid = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\n[[rule]]\nname = \"r\"\nforbid = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]",
+                &["policy/ops.toml 7:8 rule[1].name: the same name is already at line 2"],
+            ),
+            (
+                "[[rule]]\nname = \"r\"\nforbid = [\"tier:root\", \"set:\", \"rm -rf\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]",
+                &[
+                    "policy/ops.toml 3:11 rule[0].forbid[0]: ...",
+                    "policy/ops.toml 3:24 rule[0].forbid[1]: ...",
+                    "policy/ops.toml 3:32 rule[0].forbid[2]: ...",
+                ],
+            ),
         ],
     );
 }
