@@ -116,7 +116,7 @@ impl Changes {
         self.changes.extend(new.into_keys().map(|name| Change { part, name, what: What::Added }));
     }
 
-    /// Takes both apart whole, so that a key that is added cannot be forgotten here.
+    /// Takes the old one apart whole, so that a key that is added cannot be forgotten here.
     fn compare_settings(&mut self, old: &Configuration, new: &Configuration) {
         let Configuration {
             inventory,
