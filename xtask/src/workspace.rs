@@ -11,9 +11,7 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where what the tests need beside Debian packages is installed: `PORTCULLIS_TOOLS`, else `.tools` here.
 pub(crate) fn tools() -> PathBuf {
-    let chosen = std::env::var_os("PORTCULLIS_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from);
-    // Tests run in folders of their own.
-    std::path::absolute(&chosen).unwrap_or(chosen)
+    std::env::var_os("PORTCULLIS_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from)
 }
 
 /// The cargo that runs this tool.

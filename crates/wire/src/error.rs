@@ -54,6 +54,8 @@ pub enum RpcError {
     UnsupportedVersion(String),
     /// The gateway could not answer; the operator's log says why.
     Internal,
+    /// This client has as many requests under way as it may have.
+    Busy,
     /// The gateway is ending.
     ShuttingDown,
 }
@@ -95,7 +97,7 @@ impl RpcError {
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::MissingClientCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::UnsupportedVersion(_) => code::UNSUPPORTED_VERSION,
-            Self::Internal | Self::ShuttingDown => code::INTERNAL,
+            Self::Internal | Self::Busy | Self::ShuttingDown => code::INTERNAL,
         }
     }
 
@@ -112,6 +114,7 @@ impl RpcError {
                 Era::Legacy => 200,
                 Era::Modern => 404,
             },
+            Self::Busy => 429,
             Self::ShuttingDown => 503,
             Self::InvalidParams(_) | Self::UnknownTool(_) | Self::UnknownResource(_) | Self::Internal => 200,
         }
@@ -138,6 +141,7 @@ impl RpcError {
                 format!("protocol version `{version}` is not supported").into()
             }
             Self::Internal => "the request could not be answered".into(),
+            Self::Busy => "too many requests are under way on this connection".into(),
             Self::ShuttingDown => "the gateway is shutting down".into(),
         }
     }
@@ -164,6 +168,7 @@ impl RpcError {
             | Self::UnknownTool(_)
             | Self::HeaderMismatch(_)
             | Self::Internal
+            | Self::Busy
             | Self::ShuttingDown => None,
         }
     }

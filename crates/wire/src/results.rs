@@ -253,6 +253,8 @@ pub struct Resource<'a> {
     pub uri: &'a str,
     /// Its name.
     pub name: &'a str,
+    /// Its name for people.
+    pub title: &'a str,
     /// What it holds.
     pub description: &'a str,
     /// Its media type.

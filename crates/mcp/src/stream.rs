@@ -1,0 +1,254 @@
+//! MCP on a pair of byte streams, one message a line: stdio and the agent socket.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::{Authenticated, Endpoint, Presented, Unauthenticated};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use wire::{Era, Message, Notification, Refusal, Request, RpcError, ScanLimits};
+
+use crate::answer::{Asker, answer};
+use crate::ask::{Ask, ProtocolAsk};
+use crate::in_flight::InFlight;
+use crate::reply::{self, Sent};
+use crate::{Gate, measure};
+
+pub(crate) mod lines;
+
+use lines::{Line, Lines};
+
+/// Who is at the other end. Asked anew for every request, so that a principal that is gone stays out.
+pub type Identity = Arc<dyn Fn() -> Result<Authenticated<()>, Unauthenticated> + Send + Sync>;
+
+/// A local user, as the gateway knows it. `transport` is `stdio` or `socket`.
+pub fn local_identity(gate: &Arc<dyn Gate>, os_user: String, transport: &'static str) -> Identity {
+    let gate = Arc::clone(gate);
+    Arc::new(move || {
+        gate.authenticate(&Presented { os_user: Some(&os_user), transport, ..Presented::default() })
+    })
+}
+
+/// What bounds a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Longest line in bytes.
+    pub line: usize,
+    /// How deep a message may nest.
+    pub depth: usize,
+    /// Requests under way at once.
+    pub requests: usize,
+    /// How long requests under way may take after the other side is done sending.
+    pub drain: Duration,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self { line: 16 * 1024 * 1024, depth: 64, requests: 64, drain: Duration::from_secs(30) }
+    }
+}
+
+/// How long a cancelled call may take to end, and its answer to be written.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Serves one client until it is done, the line breaks, or `closing` is cancelled; then answers what is under way.
+///
+/// Writes nothing but protocol messages. Both eras may be spoken on the same stream.
+pub async fn serve_stream<R, W>(
+    reader: R,
+    writer: W,
+    gate: Arc<dyn Gate>,
+    identity: Identity,
+    transport: &'static str,
+    limits: StreamLimits,
+    closing: CancellationToken,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let (out, answers) = mpsc::channel(64);
+    let writing = tokio::spawn(write(writer, answers));
+    let stop = CancellationToken::new();
+    let mut stream = Stream {
+        gate,
+        identity,
+        transport,
+        limits,
+        calls: InFlight::new(limits.requests),
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+        out,
+        handshake: false,
+    };
+    let mut lines = Lines::new(reader, limits.line);
+    let result = loop {
+        let line = tokio::select! {
+            biased;
+            () = closing.cancelled() => break Ok(()),
+            // Nobody reads any more.
+            () = stream.out.closed() => break Ok(()),
+            line = lines.next() => line,
+        };
+        match line {
+            Ok(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
+            Ok(Line::Whole(line)) => tokio::select! {
+                biased;
+                result = stream.message(line) => if result.is_err() { break Ok(()) },
+                // Also when an answer waits for a reader that does not read.
+                () = closing.cancelled() => break Ok(()),
+            },
+            Ok(Line::TooLong) => {
+                let error = RpcError::InvalidRequest("a message is longer than this stream takes");
+                stream.send(reply::failed(None, &error, Era::Legacy)).await;
+                break Ok(());
+            }
+            Ok(Line::End) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    stream.drain(&stop).await;
+    drop(stream);
+    // The writer ends when every answer has been written; it is not waited for when nobody reads them.
+    let abort = writing.abort_handle();
+    match tokio::time::timeout(LAST_WORDS, writing).await {
+        Ok(Ok(written)) => result.and(written),
+        Ok(Err(error)) => result.and(Err(io::Error::other(error))),
+        Err(_) => {
+            abort.abort();
+            result
+        }
+    }
+}
+
+struct Stream {
+    gate: Arc<dyn Gate>,
+    identity: Identity,
+    transport: &'static str,
+    limits: StreamLimits,
+    calls: InFlight,
+    tasks: TaskTracker,
+    /// Cancels what is still under way after the drain.
+    stop: CancellationToken,
+    out: mpsc::Sender<Vec<u8>>,
+    /// Whether the legacy handshake has been made.
+    handshake: bool,
+}
+
+/// The other side is nobody any more.
+struct Gone;
+
+impl Stream {
+    async fn message(&mut self, line: &[u8]) -> Result<(), Gone> {
+        match Message::parse(line, ScanLimits { depth: self.limits.depth }) {
+            Ok(Message::Request(request)) => self.request(&request).await,
+            Ok(Message::Notification(notification)) => {
+                self.notification(&notification);
+                Ok(())
+            }
+            // We ask nothing, so there is nothing it could answer.
+            Ok(Message::Response(_)) => Ok(()),
+            Err(Refusal { id, error }) => {
+                self.send(reply::failed(id, &error, Era::Legacy)).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn request(&mut self, request: &Request<'_>) -> Result<(), Gone> {
+        let Ok(who) = (self.identity)() else {
+            measure::unauthenticated(self.transport);
+            let error = RpcError::InvalidRequest("authentication failed");
+            self.send(reply::failed(Some(request.id), &error, Era::Legacy)).await;
+            return Err(Gone);
+        };
+        match self.read(request) {
+            Ok((Ask::Call(call), era)) => self.start(request, who, Ask::Call(call), era).await,
+            Ok((ask, era)) => {
+                let asker = Asker { who, endpoint: Endpoint::All, cancel: self.stop.child_token() };
+                let reply = answer(&self.gate, asker, ask, None).await;
+                self.send(reply::send(reply, request.id, era)).await;
+            }
+            Err((error, era)) => self.send(reply::failed(Some(request.id), &error, era)).await,
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, request: &Request<'_>) -> Result<(Ask, Era), (RpcError, Era)> {
+        let legacy = |error| (error, Era::Legacy);
+        let params = request.params().map_err(legacy)?;
+        let meta = params.meta().map_err(legacy)?;
+        let era = wire::decide_stream(&request.method, &meta).map_err(|error| (error, Era::Modern))?;
+        let ask = Ask::read(&request.method, &params, &meta, era).map_err(|error| (error, era))?;
+        self.handshake |= matches!(ask, Ask::Protocol(ProtocolAsk::Initialize(_)));
+        if era == Era::Legacy && !self.handshake && !matches!(ask, Ask::Protocol(_)) {
+            let error = "say `initialize` first, or name the protocol version in every request's `_meta`";
+            return Err((RpcError::InvalidRequest(error), era));
+        }
+        Ok((ask, era))
+    }
+
+    /// Starts a call; its answer is sent whenever it is there.
+    async fn start(&self, request: &Request<'_>, who: Authenticated<()>, ask: Ask, era: Era) {
+        let cancel = self.stop.child_token();
+        let entry = match self.calls.enter(request.id, &cancel) {
+            Ok(entry) => entry,
+            Err(error) => return self.send(reply::failed(Some(request.id), &error, era)).await,
+        };
+        let id = request.id.to_owned_json();
+        let (gate, out, transport) = (Arc::clone(&self.gate), self.out.clone(), self.transport);
+        let asked_to_stop = cancel.clone();
+        let stopped = self.stop.clone();
+        self.tasks.spawn(async move {
+            let asker = Asker { who, endpoint: Endpoint::All, cancel };
+            let reply = answer(&gate, asker, ask, Some(&out)).await;
+            let sent = reply::send(reply, wire::RequestId::from_owned(&id), era);
+            // Before the answer, so that a client that has it may use the id again.
+            drop(entry);
+            measure::request(transport, sent.outcome);
+            // A client that cancelled wants no answer.
+            if !asked_to_stop.is_cancelled() || stopped.is_cancelled() {
+                let _ = out.send(sent.message).await;
+            }
+        });
+    }
+
+    fn notification(&self, notification: &Notification<'_>) {
+        if notification.method == "notifications/cancelled"
+            && let Ok(cancelled) = notification.params().and_then(|params| params.cancelled())
+        {
+            self.calls.cancel(cancelled.request_id);
+        }
+    }
+
+    async fn send(&self, sent: Sent) {
+        measure::request(self.transport, sent.outcome);
+        let _ = self.out.send(sent.message).await;
+    }
+
+    /// Lets what is under way end by itself for a while, then makes it end.
+    async fn drain(&self, stop: &CancellationToken) {
+        self.tasks.close();
+        let ended = tokio::select! {
+            ended = tokio::time::timeout(self.limits.drain, self.tasks.wait()) => ended.is_ok(),
+            // Nobody will read what they end with.
+            () = self.out.closed() => false,
+        };
+        if !ended {
+            stop.cancel();
+            let _ = tokio::time::timeout(LAST_WORDS, self.tasks.wait()).await;
+        }
+    }
+}
+
+async fn write<W: AsyncWrite + Unpin>(mut writer: W, mut answers: mpsc::Receiver<Vec<u8>>) -> io::Result<()> {
+    while let Some(mut message) = answers.recv().await {
+        message.push(b'\n');
+        writer.write_all(&message).await?;
+        writer.flush().await?;
+    }
+    writer.shutdown().await
+}

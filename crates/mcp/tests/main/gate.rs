@@ -1,0 +1,170 @@
+//! A gate for the tests: keys `key-a` and `key-b`, and tools that echo, wait, tell progress or lose their record.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use audit::{Origin, Recorded};
+use gateway::{
+    Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
+    Unauthenticated,
+};
+use mcp::Gate;
+use model::{Answer, Principal, PrincipalId};
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+pub(crate) struct TestGate {
+    /// Permits let `wait` calls end.
+    pub(crate) release: Arc<Semaphore>,
+    pub(crate) waiting: Arc<AtomicUsize>,
+    pub(crate) cancelled: Arc<AtomicUsize>,
+    pub(crate) calls: AtomicUsize,
+    pub(crate) misused: AtomicUsize,
+    pub(crate) sick: AtomicBool,
+    pub(crate) last_ip: Mutex<Option<IpAddr>>,
+}
+
+impl TestGate {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            release: Arc::new(Semaphore::new(0)),
+            waiting: Arc::default(),
+            cancelled: Arc::default(),
+            calls: AtomicUsize::new(0),
+            misused: AtomicUsize::new(0),
+            sick: AtomicBool::new(false),
+            last_ip: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn identity(self: &Arc<Self>) -> mcp::Identity {
+        let gate: Arc<dyn Gate> = Arc::clone(self) as Arc<dyn Gate>;
+        mcp::local_identity(&gate, "local".to_owned(), "stdio")
+    }
+}
+
+/// Waits until something that another task does has happened.
+pub(crate) async fn until(what: &str, happened: impl Fn() -> bool) {
+    for _ in 0..500 {
+        if happened() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+fn name_of(presented: &Presented<'_>) -> Option<&'static str> {
+    let mut keys = presented.api_keys.iter();
+    match (keys.next(), presented.certificate_names, presented.os_user) {
+        (Some(key), _, _) if keys.any(|other| other != key) => None,
+        (Some(&"key-a"), _, _) => Some("a"),
+        (Some(&"key-b"), _, _) => Some("b"),
+        (None, [name], _) if name == "agent.example" => Some("c"),
+        (None, [], Some("local")) => Some("local"),
+        _ => None,
+    }
+}
+
+#[async_trait]
+impl Gate for TestGate {
+    fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated<()>, Unauthenticated> {
+        *self.last_ip.lock().unwrap() = presented.client_ip;
+        let name = name_of(presented).ok_or(Unauthenticated)?;
+        let principal = Principal { id: PrincipalId::parse(name).unwrap(), groups: Default::default() };
+        Ok(Authenticated::for_test(Arc::new(principal), Origin::default(), ()))
+    }
+
+    async fn call(self: Arc<Self>, call: Authenticated<ToolCall>) -> Result<Recorded<Answer>, NotRecorded> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        // As in the gateway, a call goes on when nobody waits for it.
+        tokio::spawn(async move {
+            let (principal, call) = (call.principal().id.to_string(), call.inner());
+            let structured = match call.tool.as_str() {
+                "echo" => {
+                    let arguments = call.arguments.as_ref().map_or("{}", |raw| raw.get());
+                    json!({ "principal": principal, "arguments": arguments, "endpoint": format!("{:?}", call.endpoint) })
+                }
+                "wait" => {
+                    self.waiting.fetch_add(1, Ordering::SeqCst);
+                    let release = Arc::clone(&self.release);
+                    tokio::select! {
+                        permit = release.acquire_owned() => { permit.unwrap().forget(); json!({ "waited": true }) }
+                        () = call.cancel.cancelled() => {
+                            self.cancelled.fetch_add(1, Ordering::SeqCst);
+                            json!({ "cancelled": true })
+                        }
+                    }
+                }
+                "progress" => {
+                    for bytes in [10, 20] {
+                        if let Some(progress) = &call.progress {
+                            progress(bytes);
+                        }
+                        tokio::time::sleep(Duration::from_millis(450)).await;
+                    }
+                    json!({ "progressed": call.progress.is_some() })
+                }
+                "unrecorded" => return Err(NotRecorded),
+                _ => json!({ "status": "failed" }),
+            };
+            let is_error = structured["status"] == "failed";
+            Ok(Recorded::for_test(Answer { text: structured.to_string(), structured, is_error }))
+        })
+        .await
+        .unwrap()
+    }
+
+    async fn list_tools(
+        self: Arc<Self>,
+        at: Authenticated<Endpoint>,
+    ) -> Result<Recorded<ToolList>, NotRecorded> {
+        let catalogue = tools::Catalogue::new();
+        let served = catalogue.tools().filter(|tool| at.inner().serves(tool.spec().set.as_str())).cloned();
+        Ok(Recorded::for_test(ToolList(served.collect())))
+    }
+
+    async fn list_resources(
+        self: Arc<Self>,
+        _who: Authenticated<()>,
+    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
+        let listing = |n: usize| ResourceListing {
+            uri: format!("test://{n}"),
+            name: n.to_string(),
+            title: n.to_string(),
+            description: String::new(),
+            mime_type: "text/plain",
+        };
+        Ok(Recorded::for_test((0..250).map(listing).collect()))
+    }
+
+    async fn read_resource(
+        self: Arc<Self>,
+        uri: Authenticated<String>,
+    ) -> Result<Recorded<Option<Resource>>, NotRecorded> {
+        let uri = uri.inner().clone();
+        let found = uri == "test://1";
+        Ok(Recorded::for_test(found.then(|| Resource {
+            uri,
+            mime_type: "text/plain",
+            text: "one".to_owned(),
+        })))
+    }
+
+    async fn session_misused(self: Arc<Self>, _who: Authenticated<()>) {
+        self.misused.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn health(&self) -> Health {
+        let details = json!({ "journal": "detail" });
+        Health { ok: !self.sick.load(Ordering::SeqCst), details }
+    }
+}
+
+/// What a program reads of a tool's answer.
+pub(crate) fn structured(message: &Value) -> &Value {
+    &message["result"]["structuredContent"]
+}
