@@ -11,7 +11,9 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where what the tests need beside Debian packages is installed: `PORTCULLIS_TOOLS`, else `.tools` here.
 pub(crate) fn tools() -> PathBuf {
-    std::env::var_os("PORTCULLIS_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from)
+    let chosen = std::env::var_os("PORTCULLIS_TOOLS").map_or_else(|| root().join(".tools"), PathBuf::from);
+    // Tests run in folders of their own.
+    std::path::absolute(&chosen).unwrap_or(chosen)
 }
 
 /// The cargo that runs this tool.

@@ -89,6 +89,49 @@ pub(crate) const TEXT: usize = 500;
 /// Longest JSON of an event's own fields, in bytes.
 const FIELDS: usize = 32 * 1024;
 
+#[cfg(test)]
+impl Body {
+    /// With every member, for the test that looks for them on the page about the format.
+    pub(crate) fn full_for_test() -> Self {
+        let text = || Some(String::from("x"));
+        Self {
+            id: String::new(),
+            parent: text(),
+            phase: "closed",
+            event: "x",
+            principal: text(),
+            actor: text(),
+            client_ip: text(),
+            transport: Some("x"),
+            agent: text(),
+            tool: text(),
+            tier: Some("x"),
+            target: text(),
+            decision: text(),
+            rules: vec![String::new()],
+            snapshot: text(),
+            action_digest: text(),
+            source: text(),
+            safe: text(),
+            object: text(),
+            handle_id: text(),
+            ttl_seconds: Some(1),
+            command: Some(Value::Null),
+            exit_code: Some(1),
+            error_code: text(),
+            vendor_code: text(),
+            reason: text(),
+            duration_ms: Some(1),
+            bytes_out: Some(1),
+            withheld: true,
+            truncated: true,
+            neutralised: true,
+            fault: text(),
+            fields: Map::from_iter([(String::new(), Value::Null)]),
+        }
+    }
+}
+
 impl Body {
     /// The members as JSON without braces.
     pub(crate) fn members(&self) -> Result<String, JournalError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::{Configuration, Loaded};
+use crate::{Audit, Configuration, Listen, Loaded};
 
 /// Everything that differs between two loads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,38 +116,65 @@ impl Changes {
         self.changes.extend(new.into_keys().map(|name| Change { part, name, what: What::Added }));
     }
 
+    /// Takes the old one apart whole, so that a key that is added cannot be forgotten here.
     fn compare_settings(&mut self, old: &Configuration, new: &Configuration) {
-        let (before, after) = (&old.listen, &new.listen);
+        let Configuration {
+            inventory,
+            policy,
+            state,
+            watch,
+            insecure,
+            listen,
+            principals: _,
+            sources: _,
+            handles,
+            known_hosts,
+            network,
+            limits,
+            audit,
+            log,
+        } = old;
+        let Listen {
+            http,
+            behind_proxy,
+            trusted_proxies,
+            allowed_hosts,
+            allowed_origins,
+            metrics,
+            socket,
+            tls,
+        } = listen;
+        let Audit { durability, record_commands, signing_key, seal_key, heads, sinks } = audit;
         // What a running gateway holds open or has derived keys from, it keeps.
         let at_start = [
-            ("state", old.state != new.state),
-            ("listen.http", before.http != after.http),
-            ("listen.metrics", before.metrics != after.metrics),
-            ("listen.socket", before.socket != after.socket),
-            ("audit.durability", old.audit.durability != new.audit.durability),
-            ("audit.record_commands", old.audit.record_commands != new.audit.record_commands),
-            ("audit.signing_key", old.audit.signing_key != new.audit.signing_key),
-            ("audit.seal_key", old.audit.seal_key != new.audit.seal_key),
-            ("audit.heads", old.audit.heads != new.audit.heads),
-            ("audit.sink", old.audit.sinks != new.audit.sinks),
-            ("log", old.log != new.log),
+            ("state", *state != new.state),
+            ("listen.http", *http != new.listen.http),
+            ("listen.metrics", *metrics != new.listen.metrics),
+            ("listen.socket", *socket != new.listen.socket),
+            ("audit.durability", *durability != new.audit.durability),
+            ("audit.record_commands", *record_commands != new.audit.record_commands),
+            ("audit.signing_key", *signing_key != new.audit.signing_key),
+            ("audit.seal_key", *seal_key != new.audit.seal_key),
+            ("audit.heads", *heads != new.audit.heads),
+            ("audit.sink", *sinks != new.audit.sinks),
+            ("log", *log != new.log),
         ];
         let at_once = [
-            ("inventory", old.inventory != new.inventory),
-            ("policy", old.policy != new.policy),
-            ("watch", old.watch != new.watch),
-            ("insecure", old.insecure != new.insecure),
-            ("listen.behind_proxy", before.behind_proxy != after.behind_proxy),
-            ("listen.trusted_proxies", before.trusted_proxies != after.trusted_proxies),
-            ("listen.allowed_hosts", before.allowed_hosts != after.allowed_hosts),
-            ("listen.allowed_origins", before.allowed_origins != after.allowed_origins),
-            ("handles", old.handles != new.handles),
-            ("ssh.known_hosts", old.known_hosts != new.known_hosts),
-            ("network", old.network != new.network),
-            ("limits", old.limits != new.limits),
+            ("inventory", *inventory != new.inventory),
+            ("policy", *policy != new.policy),
+            ("watch", *watch != new.watch),
+            ("insecure", *insecure != new.insecure),
+            ("listen.behind_proxy", *behind_proxy != new.listen.behind_proxy),
+            ("listen.trusted_proxies", *trusted_proxies != new.listen.trusted_proxies),
+            ("listen.allowed_hosts", *allowed_hosts != new.listen.allowed_hosts),
+            ("listen.allowed_origins", *allowed_origins != new.listen.allowed_origins),
+            ("handles", *handles != new.handles),
+            ("ssh.known_hosts", *known_hosts != new.known_hosts),
+            ("network", *network != new.network),
+            ("limits", *limits != new.limits),
         ];
-        let switched = before.tls.is_some() != after.tls.is_some();
-        let tls = ("listen.tls", before.tls != after.tls);
+        let switched = tls.is_some() != new.listen.tls.is_some();
+        let tls = ("listen.tls", *tls != new.listen.tls);
         let changed = |settings: &[(&'static str, bool)]| {
             settings.iter().filter(|(_, differs)| *differs).map(|(key, _)| *key).collect::<Vec<_>>()
         };

@@ -116,7 +116,7 @@ fn parse<'a>(file: &'a TextFile, report: &'a Report) -> Option<Spanned<DeTable<'
 }
 
 fn inventory_files(root: &Table<'_>, report: &Report) -> Vec<TextFile> {
-    let Some((path, written)) = named(root, "inventory", "inventory.toml", report) else { return Vec::new() };
+    let Some((path, written)) = named(root, "inventory", "inventory.toml") else { return Vec::new() };
     if path.is_dir() {
         return folder(&path, &["toml"], report).iter().filter_map(|path| read_file(path, report)).collect();
     }
@@ -128,7 +128,7 @@ fn inventory_files(root: &Table<'_>, report: &Report) -> Vec<TextFile> {
 }
 
 fn policy_files(root: &Table<'_>, report: &Report) -> Vec<TextFile> {
-    let Some((path, written)) = named(root, "policy", "policy", report) else { return Vec::new() };
+    let Some((path, written)) = named(root, "policy", "policy") else { return Vec::new() };
     if path.is_dir() {
         let files = folder(&path, &["toml", "cedar"], report);
         if files.is_empty() {
@@ -151,7 +151,7 @@ fn policy_files(root: &Table<'_>, report: &Report) -> Vec<TextFile> {
 }
 
 /// The path under `key`, as people know it, and whether it was written.
-fn named(root: &Table<'_>, key: &str, default: &str, _: &Report) -> Option<(PathBuf, bool)> {
+fn named(root: &Table<'_>, key: &str, default: &str) -> Option<(PathBuf, bool)> {
     let folder = root.place.file.shown.parent().unwrap_or(Path::new(""));
     match root.node(key) {
         // An unusable path has been reported by the reader of the configuration.

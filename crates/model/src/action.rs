@@ -93,7 +93,7 @@ impl std::fmt::Display for ActionDigest {
 impl Action {
     /// The digest over tool, target, every part, the credential's name and the arguments.
     ///
-    /// Written as JSON with sorted keys (the order `serde_json` gives maps), so equal actions have equal digests.
+    /// Written as JSON with sorted keys, so equal actions have equal digests.
     pub fn digest(&self) -> ActionDigest {
         let credential = match &self.credential {
             CredentialUse::None => json!("none"),
@@ -111,7 +111,7 @@ impl Action {
             "credential": credential,
             "arguments": arguments_without_handles(&self.arguments),
         });
-        ActionDigest(Sha256::digest(whole.to_string().as_bytes()).into())
+        ActionDigest(Sha256::digest(sorted(whole).to_string().as_bytes()).into())
     }
 }
 
@@ -134,6 +134,18 @@ fn joints(line: &CommandLine) -> Vec<String> {
     lengths.map(|n| n.to_string()).chain(kinds).collect()
 }
 
+/// `serde_json` keeps the caller's order of keys when any crate of the build asks it to.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(sorted).collect(),
+        Value::Object(map) => {
+            let ordered: std::collections::BTreeMap<_, _> = map.into_iter().collect();
+            Value::Object(ordered.into_iter().map(|(key, item)| (key, sorted(item))).collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
 /// Handles are rights: their text must not be in anything that is hashed into a record or compared in one.
 fn arguments_without_handles(arguments: &Value) -> Value {
     match arguments {
@@ -146,5 +158,21 @@ fn arguments_without_handles(arguments: &Value) -> Value {
             Value::Object(map.iter().map(|(k, v)| (k.clone(), arguments_without_handles(v))).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => arguments.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value, json};
+
+    use super::sorted;
+
+    #[test]
+    fn the_order_of_arguments_is_no_part_of_a_digest() {
+        let backwards: Map<String, Value> = [("b", json!([{ "z": 1, "a": 2 }])), ("a", json!(1))]
+            .map(|(k, v)| (k.to_owned(), v))
+            .into_iter()
+            .collect();
+        assert_eq!(sorted(Value::Object(backwards)).to_string(), r#"{"a":1,"b":[{"a":2,"z":1}]}"#);
     }
 }

@@ -9,19 +9,21 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::daemon::{kill_all, processes_of};
+use crate::daemon::kill_all_of;
 use crate::machine::{is_root, program, random_hex, run};
 
 const RUN: &str = "/run/portcullis-test";
 const HOMES: &str = "/var/lib/portcullis-test";
 const POOL: u32 = 200;
+const COMMENT: &str = "Portcullis tests";
 
 /// A user of this machine that belongs to one test server.
 pub struct Account {
     name: String,
     password: Option<String>,
     home: PathBuf,
-    uid: u32,
+    /// User and group of a test account; `None` until it is certain that it is one.
+    ids: Option<(u32, u32)>,
     _held: Option<File>,
 }
 
@@ -40,7 +42,7 @@ impl Account {
             name: format!("portcullis-test-{number}"),
             password: Some(password.map_or_else(|| random_hex(12), str::to_owned)),
             home: Path::new(HOMES).join(number.to_string()),
-            uid: 0,
+            ids: None,
             _held: Some(held),
         };
         account.set_up(shell);
@@ -64,22 +66,22 @@ impl Account {
 
     /// Makes `path` belong to this account.
     pub(crate) fn give(&self, path: &Path) {
-        if self.password.is_some() {
-            chown(path, Some(self.uid), Some(self.uid)).expect("root can give a file away");
+        if let Some((uid, gid)) = self.ids {
+            chown(path, Some(uid), Some(gid)).expect("root can give a file away");
         }
     }
 
     /// Ends every process of a test account.
     pub(crate) fn kill_processes(&self) {
-        if self.password.is_some() {
-            kill_all(&processes_of(self.uid));
+        if let Some((uid, _)) = self.ids {
+            kill_all_of(uid);
         }
     }
 
     fn own() -> Self {
         let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
         let name = run(Command::new(program("id")).arg("-un")).trim().to_owned();
-        Self { name, password: None, home, uid: rustix::process::geteuid().as_raw(), _held: None }
+        Self { name, password: None, home, ids: None, _held: None }
     }
 
     fn set_up(&mut self, shell: &Path) {
@@ -108,8 +110,10 @@ impl Account {
             Some(_) => {}
         }
         let entry = entry(&self.name).expect("the account was just made");
-        self.uid = entry[2].parse().expect("a user id is a number");
-        assert!(self.uid >= 1000 && entry[3] == entry[2], "`{}` is not an account of the tests", self.name);
+        // Everything of this user is about to be killed and removed.
+        assert_eq!(entry[4], COMMENT, "`{}` exists and is not an account of the tests", self.name);
+        let id = |field: &str| field.parse().expect("ids in /etc/passwd are numbers");
+        self.ids = Some((id(&entry[2]), id(&entry[3])));
         self.kill_processes();
         self.set_password();
         let _ = fs::remove_dir_all(&self.home);

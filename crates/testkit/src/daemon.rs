@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::machine::program;
+use crate::machine::{program, wait_until};
 
 /// A running server; killed with all it started when dropped, and by a watcher when the test process dies.
 pub(crate) struct Daemon {
@@ -92,19 +93,31 @@ impl Drop for Daemon {
     }
 }
 
-/// All processes of a user of this machine.
-pub(crate) fn processes_of(uid: u32) -> Vec<u32> {
-    use std::os::unix::fs::MetadataExt as _;
-    process_ids()
-        .filter(|id| std::fs::metadata(format!("/proc/{id}")).is_ok_and(|m| m.uid() == uid))
-        .collect()
+/// Kills every process of a user of this machine, also those that are being started, and waits for their end.
+pub(crate) fn kill_all_of(uid: u32) {
+    assert!(uid >= 1000, "user {uid} belongs to the system, not to the tests");
+    wait_until("a user's processes did not end", Duration::from_secs(10), || {
+        let alive: Vec<u32> = process_ids().filter(|id| owner(*id) == Some(uid) && !is_dead(*id)).collect();
+        kill_all(&alive);
+        alive.is_empty()
+    });
 }
 
 /// Kills these processes; those that have ended already do not matter.
-pub(crate) fn kill_all(ids: &[u32]) {
+fn kill_all(ids: &[u32]) {
     for id in ids {
         let _ = kill_process(pid(*id), Signal::KILL);
     }
+}
+
+fn owner(id: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(format!("/proc/{id}")).ok().map(|process| process.uid())
+}
+
+/// Gone, or only waiting for its parent to notice.
+fn is_dead(id: u32) -> bool {
+    status(id).is_none_or(|(state, _)| state == "Z" || state == "X")
 }
 
 fn pid(id: u32) -> Pid {
@@ -131,7 +144,13 @@ fn process_ids() -> impl Iterator<Item = u32> {
 }
 
 fn parent(id: u32) -> Option<u32> {
+    status(id)?.1.parse().ok()
+}
+
+/// State and parent of a process.
+fn status(id: u32) -> Option<(String, String)> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
     // The second field is the command in parentheses, which may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
 }

@@ -33,16 +33,28 @@ pub fn tools() -> PathBuf {
     tools
 }
 
+/// How many rounds a kill -9 test does: `cargo xtask test --kill-rounds N`, else this small number.
+pub fn kill_rounds(ordinarily: u32) -> u32 {
+    std::env::var("PORTCULLIS_KILL_ROUNDS").map_or(ordinarily, |rounds| {
+        rounds.parse().unwrap_or_else(|_| panic!("PORTCULLIS_KILL_ROUNDS is `{rounds}`, which is no number"))
+    })
+}
+
 /// Tries `met` every few milliseconds; panics with `what` when it did not come true in time.
-pub fn wait_until(what: &str, limit: Duration, mut met: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, limit: Duration, met: impl FnMut() -> bool) {
+    assert!(comes_true(limit, met), "waited {limit:?} in vain: {what}");
+}
+
+/// Whether `met` comes true in time.
+pub(crate) fn comes_true(limit: Duration, mut met: impl FnMut() -> bool) -> bool {
     const PAUSE: Duration = Duration::from_millis(5);
-    for _ in 0..=(limit.as_millis() / PAUSE.as_millis()) {
-        if met() {
-            return;
+    (0..=(limit.as_millis() / PAUSE.as_millis())).any(|_| {
+        let done = met();
+        if !done {
+            std::thread::sleep(PAUSE);
         }
-        std::thread::sleep(PAUSE);
-    }
-    panic!("waited {limit:?} in vain: {what}");
+        done
+    })
 }
 
 /// A program by name, in `PATH` and where Debian keeps servers.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::daemon::Daemon;
-use crate::machine::wait_until;
+use crate::machine::comes_true;
 
 /// A running `portcullis serve`; killed when dropped.
 pub struct Portcullis {
@@ -43,11 +43,12 @@ impl Portcullis {
         let log = config.with_extension(format!("{}.log", address.port()));
         let daemon = Daemon::spawn(&mut command, &log);
         let mut gateway = Self { daemon, binary: binary.to_owned(), config: config.to_owned(), address, tls };
-        wait_until("the gateway did not become healthy", Duration::from_secs(30), || {
+        let healthy = comes_true(Duration::from_secs(30), || {
             let ended = gateway.daemon.ended();
             assert!(ended.is_none(), "the gateway ended with {}: {}", ended.unwrap(), gateway.daemon.log());
             gateway.is_healthy()
         });
+        assert!(healthy, "the gateway did not become healthy in 30 s: {}", gateway.daemon.log());
         gateway
     }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::steps::run;
+use crate::steps::capture;
 
 /// What the tests use, and the Debian package that brings it.
 const NEEDED: &[(&str, Probe)] = &[
@@ -44,10 +44,19 @@ pub(crate) fn ensure() -> Result<()> {
     if !root {
         bail!("{}", wants(&missing));
     }
-    println!("    installing: {}", missing.join(" "));
+    println!("    installing with apt-get: {}", missing.join(" "));
+    if missing.contains(&"npm") {
+        println!("    (Debian's npm brings hundreds of packages and takes two or three minutes)");
+    }
     let _quiet = NoNewServices::begin()?;
+    // Hundreds of lines of progress are for nobody; what goes wrong is in the error.
     let apt = |arguments: &[&str]| {
-        run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+        capture(
+            Command::new("apt-get")
+                .env("DEBIAN_FRONTEND", "noninteractive")
+                .env("LC_ALL", "C")
+                .args(arguments),
+        )
     };
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];

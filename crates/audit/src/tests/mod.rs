@@ -5,6 +5,7 @@ mod audit_gaps_disk;
 mod audit_gaps_tampering;
 mod clock;
 mod faults;
+mod format;
 mod keys;
 mod lifecycle;
 mod meter;

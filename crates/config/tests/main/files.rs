@@ -138,3 +138,10 @@ fn a_file_that_breaks_off_anywhere_is_told_and_nothing_more() {
         folder.write(name, &text);
     }
 }
+
+#[test]
+fn lines_may_end_as_on_windows() {
+    let folder = Folder::new();
+    folder.write("portcullis.toml", "\u{feff}watch = true\r\n[listen]\r\nhtpt = 1\r\n");
+    assert_eq!(told(&folder), "portcullis.toml:3:1: listen.htpt: unknown key\n  hint: did you mean `http`?");
+}
