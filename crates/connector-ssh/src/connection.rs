@@ -11,6 +11,7 @@ use russh::keys::{HashAlg, PublicKey};
 use tokio_util::sync::CancellationToken;
 
 use crate::gatekeeper::{Gatekeeper, Seen};
+use crate::known_hosts::KnownHosts;
 use crate::leash::Allowance;
 
 /// How many channels are opened on one connection at most; OpenSSH's own default is ten.
@@ -32,6 +33,13 @@ pub(crate) struct Connection {
     allowance: Allowance,
     clock: Arc<dyn Clock>,
     seats: Mutex<Seats>,
+    vouched: Mutex<Option<Vouched>>,
+}
+
+/// What last trusted the host key, and for which address.
+struct Vouched {
+    by: Arc<KnownHosts>,
+    address: String,
 }
 
 struct Seats {
@@ -64,12 +72,33 @@ impl Connection {
         allowance.set(IDLE_ALLOWANCE);
         let seats =
             Mutex::new(Seats { taken: 0, most: MOST_SEATS, retired: false, idle_since: clock.boot() });
-        Self { handle, address, user, host_key, key, seen, leash, allowance, clock, seats }
+        Self {
+            handle,
+            address,
+            user,
+            host_key,
+            key,
+            seen,
+            leash,
+            allowance,
+            clock,
+            seats,
+            vouched: Mutex::new(None),
+        }
     }
 
     /// The host key's fingerprint.
     pub(crate) fn fingerprint(&self) -> String {
         self.host_key.fingerprint(HashAlg::Sha256).to_string()
+    }
+
+    /// Whether the host key is trusted, asking `check` only if these known hosts have not said so before.
+    pub(crate) fn vouched(&self, by: &Arc<KnownHosts>, address: &str, check: impl FnOnce() -> bool) -> bool {
+        let mut vouched = self.vouched.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |last: &Vouched| Arc::ptr_eq(&last.by, by) && last.address == address;
+        let trusted = vouched.as_ref().is_some_and(same) || check();
+        *vouched = trusted.then(|| Vouched { by: Arc::clone(by), address: address.to_owned() });
+        trusted
     }
 
     /// Takes a seat, if there is one on a living connection.

@@ -5,6 +5,7 @@
 //! without a lease, and what is sent is the canonical quoting of the lease's command.
 
 mod algorithms;
+mod carry;
 mod connection;
 mod connector;
 mod dial;
@@ -20,6 +21,7 @@ mod remote;
 pub mod sandbox;
 mod scan;
 mod settings;
+mod way;
 
 pub use connector::SshConnector;
 pub use known_hosts::{Entry, HostKeyFiles, KnownHosts, KnownHostsError, Standing};

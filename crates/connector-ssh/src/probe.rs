@@ -7,6 +7,12 @@ use model::{CommandLine, ErrorCode, Exit, Failure, Host, Pipeline, SimpleCommand
 
 use crate::remote::Collected;
 
+/// The name of the sub-event.
+pub(crate) const EVENT: &str = "shell_probe";
+
+/// What is kept of a probe's output, whatever the call's own bound; an rc file may talk before it.
+pub(crate) const OUTPUT: u64 = 64 * 1024;
+
 /// Most accounts that are remembered; beyond it all are forgotten and probed again.
 const MOST_REMEMBERED: usize = 4096;
 
@@ -82,4 +88,13 @@ pub(crate) fn judge(collected: &Collected, host: &Host, user: &str) -> Result<()
         format!("the shell of `{user}` on `{name}` is not a POSIX shell: {why}"),
     )
     .with_hint(hint))
+}
+
+/// How a probe went, for the record.
+pub(crate) fn word(judged: &Result<(), Failure>) -> &'static str {
+    match judged {
+        Ok(()) => "posix",
+        Err(failure) if failure.code() == ErrorCode::TargetShell => "not posix",
+        Err(_) => "failed",
+    }
 }

@@ -8,6 +8,7 @@ use model::Exit;
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelOpenFailure, ChannelReadHalf, ChannelWriteHalf, Sig};
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::connection::{Connection, Seat};
 use crate::kept::{Half, Kept, Side};
@@ -65,9 +66,14 @@ struct Core {
 struct Record {
     state: Mutex<State>,
     marks: watch::Sender<Mark>,
+    /// Set when nothing more can come on the channel.
+    drained: CancellationToken,
 }
 
+#[derive(Default)]
 struct State {
+    /// Whether a command was sent, so that there may be something to end.
+    sent: bool,
     kept: Kept,
     exit: Option<Exit>,
     rejected: bool,
@@ -81,8 +87,8 @@ struct Mark {
 }
 
 impl Remote {
-    /// Opens a channel on a seat; `output` bounds what is kept.
-    pub(crate) async fn open(seat: Seat, output: u64) -> Result<Self, NotOpened> {
+    /// Opens a channel on a seat.
+    pub(crate) async fn open(seat: Seat) -> Result<Self, NotOpened> {
         let connection = Arc::clone(&seat.connection);
         let (tell, opened) = oneshot::channel();
         // In a task of its own: a confirmation that comes when nobody waits any more must still be answered by a
@@ -96,16 +102,16 @@ impl Remote {
             }
         });
         match tokio::time::timeout(OPEN_PATIENCE, opened).await {
-            Ok(Ok(Ok((channel, seat)))) => Ok(Self::on(channel, connection, seat, output)),
+            Ok(Ok(Ok((channel, seat)))) => Ok(Self::on(channel, connection, seat)),
             Ok(Ok(Err(russh::Error::ChannelOpenFailure(reason)))) => Err(NotOpened::Refused(reason)),
             Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(NotOpened::Dead),
         }
     }
 
-    fn on(channel: Channel<Msg>, connection: Arc<Connection>, seat: Seat, output: u64) -> Self {
+    fn on(channel: Channel<Msg>, connection: Arc<Connection>, seat: Seat) -> Self {
         let (sender, marks) = watch::channel(Mark::default());
-        let state = State { kept: Kept::new(output), exit: None, rejected: false, closed: false };
-        let record = Arc::new(Record { state: Mutex::new(state), marks: sender });
+        let record =
+            Arc::new(Record { state: Mutex::default(), marks: sender, drained: CancellationToken::new() });
         let (read, write) = channel.split();
         tokio::spawn(pump(read, Arc::clone(&record), seat));
         Self { core: Arc::new(Core { write, connection, record }), marks, finished: false }
@@ -116,8 +122,9 @@ impl Remote {
         &self.core.connection
     }
 
-    /// Sends the command, with nothing on its standard input.
-    pub(crate) async fn exec(&self, command: &str) -> bool {
+    /// Sends the command, with nothing on its standard input; `output` bounds what is kept of what it writes.
+    pub(crate) async fn exec(&self, command: &str, output: u64) -> bool {
+        self.core.record.expect(output);
         within(OPEN_PATIENCE, self.core.write.exec(true, command)).await
             && within(OPEN_PATIENCE, self.core.write.eof()).await
     }
@@ -134,6 +141,11 @@ impl Remote {
                 return;
             }
         }
+    }
+
+    /// Whether the host has said how the command ended.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.core.record.lock().exit.is_some()
     }
 
     /// What has come so far.
@@ -168,11 +180,17 @@ async fn pump(mut read: ChannelReadHalf, record: Arc<Record>, seat: Seat) {
     while let Some(message) = read.wait().await {
         record.take_in(message);
     }
-    record.marks.send_modify(|mark| mark.over = true);
     drop(seat);
+    record.drained.cancel();
+    record.marks.send_modify(|mark| mark.over = true);
 }
 
 impl Record {
+    fn expect(&self, output: u64) {
+        let mut state = self.lock();
+        (state.sent, state.kept) = (true, Kept::new(output));
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is open, and what is not named is ignored")]
     fn take_in(&self, message: ChannelMsg) {
         let mut state = self.lock();
@@ -198,15 +216,18 @@ impl Record {
 
 async fn end(core: Arc<Core>, mut marks: watch::Receiver<Mark>) -> Ending {
     for signal in [Sig::TERM, Sig::KILL] {
-        let told = core.record.lock().exit.is_some();
-        if told || marks.borrow().over {
+        let needless = {
+            let state = core.record.lock();
+            !state.sent || state.rejected || state.closed || state.exit.is_some()
+        };
+        if needless || marks.borrow().over {
             break;
         }
         within(SEND_PATIENCE, core.write.signal(signal)).await;
         until_over(&mut marks, SIGNAL_PATIENCE).await;
     }
     within(SEND_PATIENCE, core.write.close()).await;
-    if !until_over(&mut marks, CLOSE_PATIENCE).await {
+    if tokio::time::timeout(CLOSE_PATIENCE, core.record.drained.cancelled()).await.is_err() {
         core.connection.end();
     }
     match core.record.lock().exit.clone() {
@@ -215,8 +236,8 @@ async fn end(core: Arc<Core>, mut marks: watch::Receiver<Mark>) -> Ending {
     }
 }
 
-async fn until_over(marks: &mut watch::Receiver<Mark>, patience: Duration) -> bool {
-    matches!(tokio::time::timeout(patience, marks.wait_for(|mark| mark.over)).await, Ok(Ok(_) | Err(_)))
+async fn until_over(marks: &mut watch::Receiver<Mark>, patience: Duration) {
+    let _ = tokio::time::timeout(patience, marks.wait_for(|mark| mark.over)).await;
 }
 
 /// Whether it was done in time.

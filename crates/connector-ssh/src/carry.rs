@@ -1,0 +1,100 @@
+//! Carrying a command out, within the call's time and the caller's patience.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{ErrorCode, Exit, Failure};
+use tokio::time::Instant;
+use tools::HostRun;
+
+use crate::refusal;
+use crate::remote::{Collected, Ending, Remote};
+
+/// Runs a command on an open channel to its end, the call's or the deadline's.
+pub(crate) async fn carry_out(
+    run: &HostRun<'_>,
+    deadline: Instant,
+    mut remote: Remote,
+    text: &str,
+    output: u64,
+    progress: &(dyn Fn(u64) + Send + Sync),
+) -> Result<Collected, Failure> {
+    let doing = async {
+        if remote.exec(text, output).await {
+            remote.wait(progress).await;
+        }
+    };
+    let cut = tokio::select! {
+        biased;
+        () = run.cancel.cancelled() => Some(ErrorCode::CallCancelled),
+        () = doing => None,
+        () = tokio::time::sleep_until(deadline) => Some(ErrorCode::TargetTimeout),
+    };
+    match cut {
+        None => finished(run, remote).await,
+        // The command has ended, and something it left behind holds its output open.
+        Some(ErrorCode::TargetTimeout) if remote.has_exited() => {
+            let collected = remote.collected();
+            remote.end().await;
+            Ok(collected)
+        }
+        Some(code) => Err(cut_short(run, remote, code).await),
+    }
+}
+
+/// What happens before a command is sent: nothing of it is left behind when it is cut short.
+pub(crate) async fn bounded<T>(
+    run: &HostRun<'_>,
+    deadline: Instant,
+    doing: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    let name = &run.host.name;
+    tokio::select! {
+        biased;
+        () = run.cancel.cancelled() => Err(Failure::new(
+            ErrorCode::CallCancelled,
+            format!("cancelled while connecting to `{name}`; no command was sent"),
+        )),
+        result = doing => result,
+        () = tokio::time::sleep_until(deadline) => Err(Failure::new(
+            ErrorCode::TargetTimeout,
+            format!("no connection to `{name}` within {}; no command was sent", seconds(run.timeout)),
+        )),
+    }
+}
+
+async fn finished(run: &HostRun<'_>, remote: Remote) -> Result<Collected, Failure> {
+    let connection = Arc::clone(remote.connection());
+    let collected = remote.collected();
+    if collected.closed {
+        return Ok(collected);
+    }
+    remote.end().await;
+    if collected.rejected || collected.exit.is_some() {
+        return Ok(collected);
+    }
+    let name = &run.host.name;
+    let text = format!(
+        "the connection to `{name}` was lost while the command ran; whether it still runs there is not known"
+    );
+    let end = connection.seen.end().unwrap_or_default();
+    Err(Failure::new(ErrorCode::TargetUnreachable, text).with_internal(refusal::words(&end)))
+}
+
+async fn cut_short(run: &HostRun<'_>, remote: Remote, code: ErrorCode) -> Failure {
+    let how = match code {
+        ErrorCode::CallCancelled => "was cancelled".to_owned(),
+        _ => format!("did not end within {}", seconds(run.timeout)),
+    };
+    let ending = match remote.end().await {
+        Ending::Told(Exit::Status(status)) => format!("the host says that it ended with status {status}"),
+        Ending::Told(Exit::Signal(signal)) => format!("the host says that it was ended by signal {signal}"),
+        Ending::Told(Exit::Unknown) | Ending::Untold => "whether it still runs there is not known".to_owned(),
+    };
+    Failure::new(code, format!("the command on `{}` {how}; {ending}", run.host.name))
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs_f64())
+}
