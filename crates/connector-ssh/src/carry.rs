@@ -11,6 +11,12 @@ use tools::HostRun;
 use crate::refusal;
 use crate::remote::{Collected, Ending, Remote};
 
+/// Why a command was not waited for.
+enum Cut {
+    Cancelled,
+    Late,
+}
+
 /// Runs a command on an open channel to its end, the call's or the deadline's.
 pub(crate) async fn carry_out(
     run: &HostRun<'_>,
@@ -27,19 +33,19 @@ pub(crate) async fn carry_out(
     };
     let cut = tokio::select! {
         biased;
-        () = run.cancel.cancelled() => Some(ErrorCode::CallCancelled),
+        () = run.cancel.cancelled() => Some(Cut::Cancelled),
         () = doing => None,
-        () = tokio::time::sleep_until(deadline) => Some(ErrorCode::TargetTimeout),
+        () = tokio::time::sleep_until(deadline) => Some(Cut::Late),
     };
     match cut {
         None => finished(run, remote).await,
         // The command has ended, and something it left behind holds its output open.
-        Some(ErrorCode::TargetTimeout) if remote.has_exited() => {
+        Some(Cut::Late) if remote.has_exited() => {
             let collected = remote.collected();
             remote.end().await;
             Ok(collected)
         }
-        Some(code) => Err(cut_short(run, remote, code).await),
+        Some(cut) => Err(cut_short(run, remote, cut).await),
     }
 }
 
@@ -82,10 +88,10 @@ async fn finished(run: &HostRun<'_>, remote: Remote) -> Result<Collected, Failur
     Err(Failure::new(ErrorCode::TargetUnreachable, text).with_internal(refusal::words(&end)))
 }
 
-async fn cut_short(run: &HostRun<'_>, remote: Remote, code: ErrorCode) -> Failure {
-    let how = match code {
-        ErrorCode::CallCancelled => "was cancelled".to_owned(),
-        _ => format!("did not end within {}", seconds(run.timeout)),
+async fn cut_short(run: &HostRun<'_>, remote: Remote, cut: Cut) -> Failure {
+    let (code, how) = match cut {
+        Cut::Cancelled => (ErrorCode::CallCancelled, "was cancelled".to_owned()),
+        Cut::Late => (ErrorCode::TargetTimeout, format!("did not end within {}", seconds(run.timeout))),
     };
     let ending = match remote.end().await {
         Ending::Told(Exit::Status(status)) => format!("the host says that it ended with status {status}"),

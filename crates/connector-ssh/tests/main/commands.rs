@@ -81,6 +81,26 @@ async fn time_ends_a_command_and_its_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_command_left_behind_does_not_take_its_result_away() {
+    let sshd = Sshd::start();
+    let rig = Rig::of(&sshd);
+    let mut call = Call::new("sh -c 'sleep 30 & echo started; exit 4'", sshd.password());
+    call.timeout = Duration::from_millis(1500);
+    let outcome = rig.exec(&mut call).await.unwrap();
+    assert_eq!((stdout(&outcome).as_str(), outcome.exit), ("started\n", Some(Exit::Status(4))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bound_smaller_than_the_probe_costs_nothing() {
+    let sshd = Sshd::start();
+    let rig = Rig::of(&sshd);
+    let mut call = Call { output: 4, ..Call::new("echo 0123456789", sshd.password()) };
+    let outcome = rig.exec(&mut call).await.unwrap();
+    assert_eq!((stdout(&outcome).as_str(), outcome.streams[0].total), ("0123", 11));
+    assert_eq!(sshd.logins(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_command_that_ignores_the_polite_signal_is_killed() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);

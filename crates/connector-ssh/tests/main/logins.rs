@@ -177,6 +177,40 @@ async fn an_unknown_key_is_accepted_only_where_the_operator_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_with_several_keys_shows_the_known_one() {
+    let folder = tempfile::tempdir().unwrap();
+    for kind in [KeyKind::Rsa, KeyKind::Ecdsa] {
+        let second = KeyPair::make(&folder.path().join(format!("{kind:?}")), kind, "");
+        let sshd = Sshd::options().line(&format!("HostKey {}", second.path().display())).start();
+        let known = format!("[127.0.0.1]:{} {}", sshd.port(), second.public_key());
+        let rig = Rig::new(sshd.host(), sshd.port(), sshd.user(), &known);
+        let outcome = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
+        assert_eq!(outcome.values["host_key"], second.fingerprint());
+        assert_eq!(scan(sshd.host(), sshd.port()).await.unwrap().len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_alone_trusts_no_plain_key() {
+    let sshd = Sshd::start();
+    let known = format!("@cert-authority * {}", sshd.host_key().public_key());
+    let rig = Rig::new(sshd.host(), sshd.port(), sshd.user(), &known);
+    let failure = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::TargetHostkeyUnknown);
+    assert!(failure.message().contains("certificates are not understood yet"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_known_hosts_file_is_said() {
+    let sshd = Sshd::start();
+    let rig = Rig::of(&sshd);
+    std::fs::remove_file(&rig.known_hosts).unwrap();
+    let failure = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::TargetHostkeyUnknown);
+    assert!(failure.hint().unwrap().contains("not there"), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn known_hosts_that_cannot_be_read_trust_nobody() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);

@@ -1,5 +1,11 @@
 //! The connector against real SSH servers, hostile ones, and the sandbox.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "test code: a panic is the report"
+)]
 
 mod commands;
 mod hostile;

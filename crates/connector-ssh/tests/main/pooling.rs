@@ -63,6 +63,17 @@ async fn a_host_that_refuses_more_channels_gets_another_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_calls_at_once_do_not_all_dial() {
+    let sshd = Sshd::start();
+    let rig = Rig::of(&sshd);
+    let mut calls: Vec<Call> = (0..24).map(|_| Call::new("sh -c 'sleep 0.5'", sshd.password())).collect();
+    for outcome in futures_join(calls.iter_mut().map(|call| rig.exec(call))).await {
+        outcome.unwrap();
+    }
+    assert!(sshd.logins() <= 4, "{}", sshd.logins());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_end() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);

@@ -209,7 +209,7 @@ async fn flood(handle: Handle) {
     let address = "x".repeat(8000);
     for port in 0..10_000 {
         let asked = tokio::time::timeout(Duration::from_secs(2), handle.forward_tcpip(address.clone(), port));
-        if matches!(asked.await, Err(_)) {
+        if asked.await.is_err() {
             return;
         }
     }
