@@ -72,7 +72,7 @@ struct Shared {
     closing: CancellationToken,
     /// Everything under way is cancelled.
     calls: CancellationToken,
-    /// Connections end at once.
+    /// Connections end at once. Never before `closing`.
     ending: CancellationToken,
 }
 

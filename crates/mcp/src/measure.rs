@@ -1,12 +1,27 @@
 //! What is counted. Labels have few values, none of them chosen by a client.
 
-use metrics::{counter, gauge};
+use std::sync::OnceLock;
+
+use metrics::{Counter, counter, gauge};
 
 use crate::reply::Outcome;
+
+/// Looks a counter up once: what every request counts must not cost a look into the registry each time. The application
+/// installs its recorder before it starts a front.
+macro_rules! kept {
+    ($name:literal $(, $key:literal => $value:expr)*) => {{
+        static KEPT: OnceLock<Counter> = OnceLock::new();
+        KEPT.get_or_init(|| counter!($name $(, $key => $value)*))
+    }};
+}
 
 /// A request was answered.
 pub(crate) fn request(transport: &'static str, outcome: Outcome) {
     let outcome = match outcome {
+        Outcome::Done if transport == "http" => {
+            return kept!("portcullis_mcp_requests_total", "transport" => "http", "outcome" => "done")
+                .increment(1);
+        }
         Outcome::Done => "done",
         Outcome::ToolError => "tool_error",
         Outcome::ProtocolError => "protocol_error",
@@ -24,9 +39,14 @@ pub(crate) fn refused(status: &'static str) {
     counter!("portcullis_http_refused_total", "status" => status).increment(1);
 }
 
-/// Bytes of request bodies and answers.
-pub(crate) fn bytes(direction: &'static str, bytes: usize) {
-    counter!("portcullis_http_body_bytes_total", "direction" => direction).increment(bytes as u64);
+/// Bytes of a request's body.
+pub(crate) fn bytes_in(bytes: usize) {
+    kept!("portcullis_http_body_bytes_total", "direction" => "in").increment(bytes as u64);
+}
+
+/// Bytes of an answer's body.
+pub(crate) fn bytes_out(bytes: usize) {
+    kept!("portcullis_http_body_bytes_total", "direction" => "out").increment(bytes as u64);
 }
 
 /// A connection was turned away.

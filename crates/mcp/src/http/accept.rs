@@ -155,6 +155,8 @@ where
     let mut closing = false;
     let mut seen = activity.begun.load(Ordering::Relaxed);
     loop {
+        // The end comes after the closing, so only one of them is waited for at a time.
+        let next = if closing { &shared.ending } else { &shared.closing };
         tokio::select! {
             biased;
             ended = connection.as_mut() => {
@@ -163,8 +165,10 @@ where
                 }
                 return;
             }
-            () = shared.ending.cancelled() => return,
-            () = shared.closing.cancelled(), if !closing => {
+            () = next.cancelled() => {
+                if closing {
+                    return;
+                }
                 closing = true;
                 connection.as_mut().graceful_shutdown();
             }

@@ -60,7 +60,7 @@ pub(super) async fn post(
     check_media_type(&head.headers)?;
     let accepts = Accepts::read(&head.headers).ok_or(Refused::NotAcceptable)?;
     let bytes = read_body(shared, body).await?;
-    measure::bytes("in", bytes.len());
+    measure::bytes_in(bytes.len());
     let exchange = Exchange { shared, who, endpoint, headers: &head.headers, accepts, under_way };
     match Message::parse(&bytes, ScanLimits { depth: shared.limits.depth }) {
         Ok(Message::Request(request)) => exchange.request(&request).await,
@@ -136,7 +136,7 @@ impl Exchange<'_> {
             drop(entry);
             let sent = reply::send(reply, wire::RequestId::from_owned(&id), era);
             measure::request("http", sent.outcome);
-            measure::bytes("out", sent.message.len());
+            measure::bytes_out(sent.message.len());
             // Nobody there any more: the answer is recorded, and lost to the client, as the protocol says.
             let _ = out.send(sent.message).await;
         });
@@ -281,7 +281,7 @@ async fn read_body(shared: &Shared, body: Incoming) -> Result<Bytes, Refused> {
 /// A message as the whole answer.
 pub(super) fn answered(sent: Sent) -> Response<Body> {
     measure::request("http", sent.outcome);
-    measure::bytes("out", sent.message.len());
+    measure::bytes_out(sent.message.len());
     let mut response = Response::new(Body::whole(sent.message));
     *response.status_mut() = StatusCode::from_u16(sent.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,6 +7,8 @@ mod gate;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod knock;
 #[cfg(test)]
 mod limits;
