@@ -2,7 +2,7 @@
 
 use super::findings::Findings;
 use super::scan::functions;
-use super::sources::Workspace;
+use super::sources::{Package, Workspace};
 
 const FILE_NOTED: usize = 400;
 const FILE_BROKEN: usize = 600;
@@ -60,23 +60,55 @@ pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) {
         );
     }
     for package in &workspace.packages {
-        let tests = format!("{}/tests/", package.folder);
-        let binaries: Vec<&String> =
-            workspace.tracked.iter().filter(|file| is_test_binary(file, &tests)).collect();
-        if binaries.len() > 1 {
+        let binaries = test_binaries(package, &workspace.tracked);
+        if binaries > 1 {
+            let place = format!("{}/tests", package.folder);
             findings.broken(
-                &tests,
+                &place,
                 format!(
-                    "{} integration-test binaries; modules of one `tests/main/main.rs` link once",
-                    binaries.len()
+                    "{binaries} integration-test binaries; modules of one `tests/main/main.rs` link once"
                 ),
             );
         }
     }
 }
 
+/// How many binaries cargo makes of a package's `tests` folder.
+fn test_binaries(package: &Package, tracked: &[String]) -> usize {
+    let named = package.manifest.get("test").and_then(toml::Value::as_array).map_or(0, Vec::len);
+    let automatic =
+        package.manifest.get("package").and_then(|p| p.get("autotests")).and_then(toml::Value::as_bool);
+    let tests = format!("{}/tests/", package.folder);
+    let found = tracked.iter().filter(|file| is_test_binary(file, &tests)).count();
+    if automatic == Some(false) { named } else { found.max(named) }
+}
+
 fn is_test_binary(file: &str, tests: &str) -> bool {
     let Some(rest) = file.strip_prefix(tests) else { return false };
     rest.ends_with(".rs")
         && (!rest.contains('/') || (rest.ends_with("/main.rs") && rest.matches('/').count() == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn test_binaries_are_counted_as_cargo_makes_them() {
+        let files = [
+            "a/tests/main.rs",
+            "a/tests/other.rs",
+            "a/tests/main/main.rs",
+            "a/tests/main/part.rs",
+            "a/src/lib.rs",
+        ];
+        let files: Vec<String> = files.map(str::to_owned).to_vec();
+        let count = |manifest: &str| {
+            let package =
+                Package { name: "a".into(), folder: "a".into(), manifest: manifest.parse().unwrap() };
+            test_binaries(&package, &files)
+        };
+        assert_eq!(count("[package]\nname = \"a\""), 3);
+        assert_eq!(count("[package]\nautotests = false\n[[test]]\nname = \"main\""), 1);
+    }
 }

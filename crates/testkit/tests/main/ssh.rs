@@ -87,6 +87,17 @@ fn sshd_can_be_limited_to_passwords_or_keys() {
 }
 
 #[test]
+fn servers_side_by_side_have_accounts_of_their_own() {
+    let (one, other) = (Sshd::start(), Sshd::start());
+    assert_ne!(one.user(), other.user());
+    for (here, there) in [(&one, &other), (&other, &one)] {
+        let at = (here.port(), &*here.known_hosts_line(), here.user());
+        assert_eq!(text(&with_password(at, here.password(), "id -un")), here.user());
+        assert_eq!(with_password(at, there.password(), "id -un").status.code(), Some(255));
+    }
+}
+
+#[test]
 fn every_shell_runs_commands_its_own_way() {
     for (shell, command, wanted) in [
         (Shell::Bash, "echo ${BASH_VERSION:+bash}", "bash"),
