@@ -4,6 +4,7 @@
 //! decides), [`command`] (what a shell line is), `decision.rs` (what comes out).
 
 mod authorise;
+mod cases;
 mod cedar;
 mod compile;
 mod decision;
@@ -20,6 +21,7 @@ mod vocabulary;
 pub mod command;
 pub mod quantity;
 
+pub use cases::{CaseFacts, CaseOutcome, Expected, RawCase, RawCases, run_cases};
 pub use decision::{
     Allowed, ApprovalProof, ApprovalRequirement, Denial, Fences, NetworkFence, Obligations, Permit, Proofs,
     Undischarged,

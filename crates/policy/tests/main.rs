@@ -1,6 +1,8 @@
 //! The policy as others use it: rules in, decisions out.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod explanations;

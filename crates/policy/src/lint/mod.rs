@@ -1,0 +1,203 @@
+//! What is allowed but probably not meant. Warnings never change a decision.
+
+mod pairs;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use model::SimpleCommand;
+
+use crate::command::{self, CommandPattern, WordPattern};
+use crate::problem::Place;
+use crate::rule::{Effect, PrincipalSelector, Rule, TargetExpr, TargetFactor, ToolSelector, is_operator};
+use crate::{LintWarning, ToolFacts, Vocabulary};
+
+/// Everything doubtful about the rules, in their order.
+pub(crate) fn lint(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<LintWarning> {
+    let tags: BTreeSet<&str> = vocabulary.targets.iter().flat_map(|t| &t.tags).map(String::as_str).collect();
+    let mut found = Found::default();
+    for (at, rule) in rules.iter().enumerate() {
+        found.rule = at;
+        people(rule, vocabulary, &mut found);
+        targets(rule, vocabulary, &tags, &mut found);
+        commands(rule, &mut found);
+        parts(rule, vocabulary, &mut found);
+    }
+    pairs::lint(rules, vocabulary, &mut found);
+    found.warnings.sort_by_key(|warning| warning.place);
+    found.warnings
+}
+
+/// Warnings so far, and which rule is looked at.
+#[derive(Default)]
+struct Found {
+    rule: usize,
+    warnings: Vec<LintWarning>,
+}
+
+impl Found {
+    fn warn(
+        &mut self,
+        rule: &Rule,
+        code: &'static str,
+        at: (&str, Option<usize>),
+        message: String,
+        hint: &str,
+    ) {
+        self.warnings.push(LintWarning {
+            code,
+            place: Place::Rule(self.rule),
+            field: at.0.to_owned(),
+            index: at.1,
+            span: rule.raw.span_of(at.0, at.1),
+            message,
+            hint: Some(hint.to_owned()),
+        });
+    }
+}
+
+fn people(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
+    let unknown_group = |group| !vocabulary.groups.contains(group);
+    for (index, selector) in rule.principals.iter().enumerate() {
+        let at = ("principals", Some(index));
+        match selector {
+            PrincipalSelector::One(id) if !vocabulary.principals.contains(id) => {
+                found.warn(
+                    rule,
+                    "unknown-principal",
+                    at,
+                    format!("no principal is called `{id}`"),
+                    CONFIGURATION,
+                );
+            }
+            PrincipalSelector::Group(group) if unknown_group(group) => {
+                found.warn(
+                    rule,
+                    "unknown-group",
+                    at,
+                    format!("no principal is in a group `{group}`"),
+                    CONFIGURATION,
+                );
+            }
+            PrincipalSelector::Any | PrincipalSelector::One(_) | PrincipalSelector::Group(_) => {}
+        }
+    }
+    for group in rule.approval.iter().flat_map(|approval| &approval.by).filter(|group| unknown_group(group)) {
+        let message = format!("no principal is in a group `{group}`, so nobody could approve");
+        found.warn(rule, "unknown-group", ("approval", None), message, CONFIGURATION);
+    }
+}
+
+const CONFIGURATION: &str = "principals and their groups are written in the configuration";
+
+fn targets(rule: &Rule, vocabulary: &Vocabulary, tags: &BTreeSet<&str>, found: &mut Found) {
+    for (index, expr) in rule.targets.iter().enumerate() {
+        let at = ("targets", Some(index));
+        let unknown = expr.factors.iter().find_map(|factor| unknown_factor(&factor.of, vocabulary, tags));
+        if let Some((code, message)) = unknown {
+            found.warn(rule, code, at, message, INVENTORY);
+        } else if !matches_something(expr, vocabulary) {
+            let message = "no target of the inventory matches".to_owned();
+            found.warn(rule, "no-target", at, message, INVENTORY);
+        }
+    }
+}
+
+const INVENTORY: &str = "targets and their tags are written in the inventory";
+
+fn unknown_factor(
+    factor: &TargetFactor,
+    vocabulary: &Vocabulary,
+    tags: &BTreeSet<&str>,
+) -> Option<(&'static str, String)> {
+    match factor {
+        TargetFactor::Any | TargetFactor::Aliases(_) => None,
+        TargetFactor::Alias(name) => {
+            let known =
+                name.as_str() == model::Target::GATEWAY || vocabulary.targets.iter().any(|t| t.name == *name);
+            (!known).then(|| ("unknown-target", format!("no target is called `{name}`")))
+        }
+        TargetFactor::Tag(tag) => {
+            (!tags.contains(tag.as_str())).then(|| ("unknown-tag", format!("no target has the tag `{tag}`")))
+        }
+    }
+}
+
+fn matches_something(expr: &TargetExpr, vocabulary: &Vocabulary) -> bool {
+    expr.matches(&model::Target::gateway()) || vocabulary.targets.iter().any(|target| expr.matches(target))
+}
+
+fn commands(rule: &Rule, found: &mut Found) {
+    for (index, pattern) in rule.commands.iter().flatten().enumerate() {
+        let Some(sample) = sample(pattern) else { continue };
+        let at = ("commands", Some(index));
+        if let Err(refused) = command::parse(&command::simple(&sample)) {
+            let message = format!("`{pattern}` can never match: {refused}");
+            found.warn(
+                rule,
+                "never-matches",
+                at,
+                message,
+                "commands like it are refused before any rule is asked",
+            );
+            continue;
+        }
+        if let Some(reason) = command::opaque(&sample).filter(|_| rule.effect == Effect::Permit) {
+            let message = format!("`{pattern}` is opaque and stays denied: the program {reason}");
+            found.warn(
+                rule,
+                "opaque",
+                at,
+                message,
+                "permitting opaque commands by name comes with a later version",
+            );
+        }
+    }
+}
+
+/// Tools whose callers write commands or credentials, as far as their names say.
+fn parts(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
+    let names = |wanted: fn(&ToolFacts) -> bool| {
+        vocabulary.tools.iter().any(|tool| wanted(tool) && rule.names_tool(tool))
+    };
+    let executes = names(|tool| tool.set.as_str() == "exec");
+    let credentials = names(|tool| tool.name.as_str() == "get_credential");
+    let others = names(|tool| tool.set.as_str() != "exec" && tool.name.as_str() != "get_credential");
+    let key = (rule.tools_key(), None);
+    let useful =
+        others || (executes && rule.commands.is_some()) || (credentials && rule.credentials.is_some());
+    if rule.effect == Effect::Permit && !useful && !rule.tools.iter().any(is_operators) {
+        let message = "the rule permits nothing: its tools need `commands` or `credentials`".to_owned();
+        found.warn(rule, "permits-nothing", key, message, "any must be written: `commands = [\"**\"]`");
+    }
+    if rule.credentials.is_some() && !credentials {
+        let message = "`credentials` is about `get_credential`, which the rule does not name".to_owned();
+        found.warn(rule, "unused-key", ("credentials", None), message, "name the tool, or leave the key out");
+    }
+}
+
+fn is_operators(selector: &ToolSelector) -> bool {
+    match selector {
+        ToolSelector::AnyOperator => true,
+        ToolSelector::One(name) => is_operator(name),
+        ToolSelector::Any | ToolSelector::Set(_) | ToolSelector::Tier(_) => false,
+    }
+}
+
+/// A command that the pattern matches; `None` for `**`, which needs none.
+fn sample(pattern: &CommandPattern) -> Option<SimpleCommand> {
+    if pattern.is_any() {
+        return None;
+    }
+    let words = pattern.words().iter().filter_map(|word| match word {
+        WordPattern::Literal(text) => Some(text.clone()),
+        WordPattern::Glob(star) => Some(star.segments().join("x")),
+        WordPattern::One | WordPattern::Word | WordPattern::Unit => Some("x".to_owned()),
+        WordPattern::Int => Some("1".to_owned()),
+        WordPattern::Path(prefix) => Some(format!("{}/x", prefix.trim_end_matches('/'))),
+        WordPattern::Many => None,
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then_some(SimpleCommand { words })
+}

@@ -1,0 +1,150 @@
+//! What two rules do to each other.
+
+use model::{SimpleCommand, SubAction};
+
+use super::{Found, is_operators, sample};
+use crate::command::{self, CommandPattern};
+use crate::rule::{Effect, PrincipalSelector, Rule, ToolSelector};
+use crate::{LintWarning, Place, Vocabulary};
+
+/// Above this many rules they are not compared with each other.
+const MAX_COMPARED: usize = 2000;
+
+pub(super) fn lint(rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
+    if rules.len() > MAX_COMPARED {
+        found.warnings.push(not_compared());
+        return;
+    }
+    for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.effect == Effect::Permit) {
+        found.rule = at;
+        let key = (rule.tools_key(), None);
+        if let Some(forbid) = rules.iter().find(|other| other.effect == Effect::Forbid && ends(other, rule)) {
+            let message = format!("rule `{}` forbids all that this rule permits", forbid.name);
+            found.warn(rule, "forbidden", key, message, "leave one of them out");
+            continue;
+        }
+        let others = rules.iter().enumerate().filter(|(other, _)| *other != at);
+        let wider = others
+            .clone()
+            .find(|(other, wide)| adds_nothing(rule, wide) && (*other < at || !adds_nothing(wide, rule)));
+        if let Some((_, wide)) = wider {
+            let message = format!("rule `{}` permits all that this rule permits", wide.name);
+            found.warn(rule, "shadowed", key, message, "leave this rule out, or narrow the other");
+        }
+        if rule.approval.is_some() {
+            for (_, other) in
+                others.filter(|(_, other)| other.effect == Effect::Permit && other.approval.is_none())
+            {
+                if let Some(example) = way_around(rule, other, vocabulary) {
+                    let message = format!(
+                        "the approval can be avoided: rule `{}` permits {example} without it",
+                        other.name
+                    );
+                    let hint = "narrow the other rule, or widen the commands and tools of this one";
+                    found.warn(rule, "approval-avoidable", ("approval", None), message, hint);
+                }
+            }
+        }
+    }
+}
+
+fn not_compared() -> LintWarning {
+    LintWarning {
+        code: "not-compared",
+        place: Place::Rule(0),
+        field: "rule".to_owned(),
+        index: None,
+        span: None,
+        message: format!(
+            "there are more than {MAX_COMPARED} rules, so they were not compared with each other"
+        ),
+        hint: None,
+    }
+}
+
+/// Whether the forbid always matches where the permit does.
+fn ends(forbid: &Rule, permit: &Rule) -> bool {
+    forbid.is_about_everything() && forbid.when.is_none() && covers_scope(forbid, permit)
+}
+
+fn adds_nothing(rule: &Rule, wide: &Rule) -> bool {
+    let plain = rule.approval.is_none() && rule.limits == model::Limits::default();
+    let commands =
+        |wide: &[CommandPattern], pattern: &CommandPattern| wide.iter().any(|w| w.is_any() || w == pattern);
+    let credentials = |wide: &[model::CredentialPattern], pattern| {
+        wide.iter().any(|w| *w == model::CredentialPattern::Any || w == pattern)
+    };
+    wide.effect == Effect::Permit
+        && plain
+        && wide.when.is_none()
+        && covers_scope(wide, rule)
+        && rule.commands.iter().flatten().all(|p| commands(wide.commands.as_deref().unwrap_or_default(), p))
+        && rule
+            .credentials
+            .iter()
+            .flatten()
+            .all(|p| credentials(wide.credentials.as_deref().unwrap_or_default(), p))
+}
+
+/// By what is written: entry for entry the same, or a `*`.
+fn covers_scope(wide: &Rule, narrow: &Rule) -> bool {
+    let principals = wide.principals.contains(&PrincipalSelector::Any)
+        || narrow.principals.iter().all(|selector| wide.principals.contains(selector));
+    let targets = wide.targets.iter().any(|expr| expr.is_any())
+        || narrow.targets.iter().all(|expr| wide.targets.contains(expr));
+    let tool = |selector: &ToolSelector| {
+        let any = wide.tools.contains(&ToolSelector::Any);
+        let verb = is_operators(selector);
+        wide.tools.contains(selector)
+            || (any && (!verb || wide.effect == Effect::Forbid))
+            || (verb && wide.tools.contains(&ToolSelector::AnyOperator))
+    };
+    principals && targets && narrow.tools.iter().all(tool)
+}
+
+/// A command that does what the rule wants approved, worded or sent so that only the other rule permits it.
+fn way_around(strict: &Rule, lax: &Rule, vocabulary: &Vocabulary) -> Option<String> {
+    if !may_meet(strict, lax)
+        || !vocabulary.targets.iter().any(|t| strict.names_target(t) && lax.names_target(t))
+    {
+        return None;
+    }
+    let shared = vocabulary.tools.iter().any(|tool| strict.names_tool(tool) && lax.names_tool(tool));
+    let other_tool = vocabulary.tools.iter().find(|tool| lax.names_tool(tool) && !strict.names_tool(tool));
+    for sample in strict.commands.iter().flatten().filter_map(sample) {
+        if let Some(tool) = other_tool.filter(|_| lax.covers(&SubAction::Command(sample.clone()))) {
+            return Some(format!("`{}` through `{}`", command::simple(&sample), tool.name));
+        }
+        let around = variants(&sample).into_iter().filter(|_| shared).find(|variant| {
+            let part = SubAction::Command(variant.clone());
+            lax.covers(&part) && !strict.covers_by_name(&part) && command::opaque(variant).is_none()
+        });
+        if let Some(variant) = around {
+            return Some(format!("`{}`", command::simple(&variant)));
+        }
+    }
+    None
+}
+
+/// The same command with an option, with one more word, with one less.
+fn variants(sample: &SimpleCommand) -> Vec<SimpleCommand> {
+    let mut with_option = sample.words.clone();
+    with_option.insert(1, "--option".to_owned());
+    let mut with_word = sample.words.clone();
+    with_word.push("y".to_owned());
+    let mut shorter = sample.words.clone();
+    if shorter.len() > 2 {
+        shorter.pop();
+    }
+    [with_option, with_word, shorter].map(|words| SimpleCommand { words }).into()
+}
+
+/// Whether one principal could fall under both; who is in which group is not known here.
+fn may_meet(one: &Rule, other: &Rule) -> bool {
+    one.principals.iter().any(|a| {
+        other.principals.iter().any(|b| match (a, b) {
+            (PrincipalSelector::One(a), PrincipalSelector::One(b)) => a == b,
+            _ => true,
+        })
+    })
+}

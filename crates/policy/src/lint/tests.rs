@@ -1,0 +1,156 @@
+use std::collections::BTreeSet;
+
+use model::{GroupName, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet};
+
+use super::lint;
+use crate::{RawRules, Rule, ToolFacts, Vocabulary};
+
+fn vocabulary() -> Vocabulary {
+    let tool = |name: &str, set: &str| ToolFacts {
+        name: ToolName::parse(name).unwrap(),
+        set: ToolSet::parse(set).unwrap(),
+        tier: Tier::Read,
+    };
+    Vocabulary {
+        tools: vec![
+            tool("ssh_execute", "exec"),
+            tool("ssh_other", "exec"),
+            tool("get_credential", "credentials"),
+            tool("whoami", "gateway"),
+        ],
+        verbs: vec!["reload".to_owned()],
+        principals: BTreeSet::from([PrincipalId::parse("bot").unwrap()]),
+        groups: BTreeSet::from([GroupName::parse("oncall").unwrap()]),
+        targets: vec![Target {
+            name: TargetName::parse("web1").unwrap(),
+            kind: TargetKind::Host,
+            tags: BTreeSet::from(["web".to_owned()]),
+            address: None,
+        }],
+    }
+}
+
+/// `KEY = VALUE, ...` for one rule a line, with what is left out filled in.
+fn codes(rules: &[&str]) -> Vec<(usize, &'static str, String)> {
+    let mut text = String::new();
+    for (at, rule) in rules.iter().enumerate() {
+        text.push_str(&format!("[[rule]]\nname = 'r{at}'\n{}\n", rule.replace("; ", "\n")));
+        for (key, value) in [("principals", "['*']"), ("targets", "['*']")] {
+            if !rule.contains(key) {
+                text.push_str(&format!("{key} = {value}\n"));
+            }
+        }
+    }
+    let raw: RawRules = toml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let rules: Vec<Rule> = raw.rule.into_iter().map(|raw| Rule::parse(raw.into_inner()).unwrap()).collect();
+    let place = |place| match place {
+        crate::Place::Rule(at) | crate::Place::Cedar(at) => at,
+    };
+    lint(&rules, &vocabulary()).into_iter().map(|w| (place(w.place), w.code, w.message)).collect()
+}
+
+#[test]
+fn good_rules_have_no_warnings() {
+    for rules in [
+        &["allow = ['ssh_execute']; commands = ['uptime', 'tail -n <int> <path:/var/log>', '/opt/x/* **']"][..],
+        &[
+            "allow = ['get_credential']; credentials = ['**']; targets = ['tag:web', 'web*', 'web1', '!tag:web', '!web1 & gateway']",
+        ],
+        &["allow = ['operator:*']; principals = ['bot', 'group:oncall']; targets = ['gateway']"],
+        &["allow = ['whoami']"],
+        &["allow = ['*']; commands = ['**']"],
+        &["forbid = ['*']; commands = ['bash **']"],
+        &[
+            "allow = ['ssh_execute']; commands = ['systemctl restart *']; approval = { by = ['group:oncall'] }",
+            "allow = ['ssh_execute']; commands = ['systemctl status **']",
+        ],
+        &[
+            "allow = ['ssh_execute']; commands = ['a', 'b']",
+            "allow = ['ssh_execute']; commands = ['a']; limits = { timeout = '5s' }",
+        ],
+    ] {
+        let found: Vec<_> = codes(rules).into_iter().filter(|(_, code, _)| *code != "no-target").collect();
+        assert_eq!(found, [], "{rules:?}");
+    }
+}
+
+#[test]
+fn each_doubt_has_its_code() {
+    for (rules, at, code, message) in [
+        (&["allow = ['whoami']; principals = ['nobody']"][..], 0, "unknown-principal", "`nobody`"),
+        (&["allow = ['whoami']; principals = ['group:none']"], 0, "unknown-group", "`none`"),
+        (
+            &["allow = ['whoami']; approval = { by = ['group:none'] }"],
+            0,
+            "unknown-group",
+            "nobody could approve",
+        ),
+        (&["allow = ['whoami']; targets = ['web9']"], 0, "unknown-target", "`web9`"),
+        (&["allow = ['whoami']; targets = ['tag:db']"], 0, "unknown-tag", "`db`"),
+        (&["allow = ['whoami']; targets = ['!tag:db']"], 0, "unknown-tag", "`db`"),
+        (&["allow = ['whoami']; targets = ['db*']"], 0, "no-target", "no target"),
+        (&["allow = ['whoami']; targets = ['tag:web & !web1']"], 0, "no-target", "no target"),
+        (&["allow = ['ssh_execute']; commands = ['./run *']"], 0, "never-matches", "./run"),
+        (&["allow = ['ssh_execute']; commands = ['time uptime']"], 0, "never-matches", "keyword"),
+        (&["allow = ['ssh_execute']; commands = ['cat \u{430}']"], 0, "never-matches", "taken for another"),
+        (&["allow = ['ssh_execute']; commands = ['uptime', 'sudo *']"], 0, "opaque", "`sudo *`"),
+        (&["allow = ['ssh_execute']; commands = ['sort -o *']"], 0, "opaque", "writes a file"),
+        (&["allow = ['ssh_execute']"], 0, "permits-nothing", "nothing"),
+        (&["allow = ['get_credential']; commands = ['x']"], 0, "permits-nothing", "nothing"),
+        (
+            &["allow = ['ssh_execute']; commands = ['x']; credentials = ['**']"],
+            0,
+            "unused-key",
+            "get_credential",
+        ),
+        (
+            &["allow = ['*']; commands = ['**']", "allow = ['ssh_execute']; commands = ['x']"],
+            1,
+            "shadowed",
+            "`r0`",
+        ),
+        (
+            &["allow = ['ssh_execute']; commands = ['x']", "allow = ['ssh_execute']; commands = ['x']"],
+            1,
+            "shadowed",
+            "`r0`",
+        ),
+        (
+            &["forbid = ['*']; principals = ['*']", "allow = ['ssh_execute']; commands = ['x']"],
+            1,
+            "forbidden",
+            "`r0`",
+        ),
+        (
+            &[
+                "allow = ['set:exec']; commands = ['systemctl restart *']; approval = { by = ['group:oncall'] }",
+                "allow = ['ssh_execute']; commands = ['**']",
+            ],
+            0,
+            "approval-avoidable",
+            "`systemctl --option restart x`",
+        ),
+        (
+            &[
+                "allow = ['set:exec']; commands = ['systemctl restart *']; approval = { by = ['group:oncall'] }",
+                "allow = ['ssh_execute']; commands = ['systemctl restart * *']",
+            ],
+            0,
+            "approval-avoidable",
+            "`systemctl restart x y`",
+        ),
+        (
+            &[
+                "allow = ['ssh_execute']; commands = ['systemctl restart *']; approval = { by = ['group:oncall'] }",
+                "allow = ['set:exec']; commands = ['systemctl restart *']",
+            ],
+            0,
+            "approval-avoidable",
+            "through `ssh_other`",
+        ),
+    ] {
+        let found = codes(rules);
+        let hit = found.iter().any(|(rule, c, m)| *rule == at && *c == code && m.contains(message));
+        assert!(hit, "{rules:?}: {found:?}");
+    }
+}
