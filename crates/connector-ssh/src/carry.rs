@@ -11,6 +11,9 @@ use tools::HostRun;
 use crate::refusal;
 use crate::remote::{Collected, Ending, Remote};
 
+/// For every failure after a command was sent.
+const BEFORE_AGAIN: &str = "it may have done part of its work: look before it is sent again";
+
 /// Why a command was not waited for.
 enum Cut {
     Cancelled,
@@ -85,7 +88,9 @@ async fn finished(run: &HostRun<'_>, remote: Remote) -> Result<Collected, Failur
         "the connection to `{name}` was lost while the command ran; whether it still runs there is not known"
     );
     let end = connection.seen.end().unwrap_or_default();
-    Err(Failure::new(ErrorCode::TargetUnreachable, text).with_internal(refusal::words(&end)))
+    Err(Failure::new(ErrorCode::TargetUnreachable, text)
+        .with_internal(refusal::words(&end))
+        .with_hint(BEFORE_AGAIN))
 }
 
 async fn cut_short(run: &HostRun<'_>, remote: Remote, cut: Cut) -> Failure {
@@ -98,7 +103,7 @@ async fn cut_short(run: &HostRun<'_>, remote: Remote, cut: Cut) -> Failure {
         Ending::Told(Exit::Signal(signal)) => format!("the host says that it was ended by signal {signal}"),
         Ending::Told(Exit::Unknown) | Ending::Untold => "whether it still runs there is not known".to_owned(),
     };
-    Failure::new(code, format!("the command on `{}` {how}; {ending}", run.host.name))
+    Failure::new(code, format!("the command on `{}` {how}; {ending}", run.host.name)).with_hint(BEFORE_AGAIN)
 }
 
 fn seconds(time: Duration) -> String {

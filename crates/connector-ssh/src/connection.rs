@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::gatekeeper::{Gatekeeper, Seen};
 use crate::known_hosts::KnownHosts;
 use crate::leash::Allowance;
+use crate::pool::Pool;
 
 /// How many channels are opened on one connection at most; OpenSSH's own default is ten.
 const MOST_SEATS: usize = 10;
@@ -171,12 +172,20 @@ impl Drop for Seat {
 
 /// Watches a connection until it is over: ends it when it has been idle too long, or when it is in use and does
 /// not answer.
-pub(crate) async fn watch(connection: Weak<Connection>, idle_limit: Duration, watchdog: Duration) {
+pub(crate) async fn watch(
+    connection: Weak<Connection>,
+    pool: Weak<Pool>,
+    idle_limit: Duration,
+    watchdog: Duration,
+) {
     let step = (idle_limit / 4).clamp(Duration::from_millis(20), watchdog);
     loop {
         tokio::time::sleep(step).await;
         let Some(connection) = connection.upgrade() else { return };
         if connection.is_over() {
+            if let Some(pool) = pool.upgrade() {
+                pool.clear_out();
+            }
             return;
         }
         match connection.idle() {

@@ -46,12 +46,15 @@ impl Pool {
     }
 
     pub(crate) fn add(&self, shelf: Shelf, connection: Arc<Connection>) {
-        let mut shelves = self.lock();
-        for connections in shelves.values_mut() {
+        self.lock().entry(shelf).or_default().push(connection);
+    }
+
+    /// Forgets connections that are over.
+    pub(crate) fn clear_out(&self) {
+        self.lock().retain(|_, connections| {
             connections.retain(|connection| !connection.is_over());
-        }
-        shelves.retain(|_, connections| !connections.is_empty());
-        shelves.entry(shelf).or_default().push(connection);
+            !connections.is_empty()
+        });
     }
 
     /// Held while one call dials for a shelf, so that many at once do not all dial.

@@ -68,6 +68,8 @@ struct Record {
     marks: watch::Sender<Mark>,
     /// Set when nothing more can come on the channel.
     drained: CancellationToken,
+    /// Set when nobody waits for that any longer.
+    abandoned: CancellationToken,
 }
 
 #[derive(Default)]
@@ -95,23 +97,36 @@ impl Remote {
         // close, or the host would count an open channel forever.
         let asking = Arc::clone(&connection);
         tokio::spawn(async move {
-            let answer = asking.handle.channel_open_session().await.map(|channel| (channel, seat));
+            let asked = tokio::time::timeout(OPEN_PATIENCE, asking.handle.channel_open_session()).await;
+            let answer = match asked {
+                Ok(Ok(channel)) => Ok((channel, seat)),
+                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+                    drop(seat);
+                    Err(NotOpened::Refused(reason))
+                }
+                Ok(Err(_)) | Err(_) => {
+                    asking.retire();
+                    drop(seat);
+                    Err(NotOpened::Dead)
+                }
+            };
             if let Err(Ok((channel, seat))) = tell.send(answer) {
                 within(SEND_PATIENCE, channel.close()).await;
                 drop(seat);
             }
         });
-        match tokio::time::timeout(OPEN_PATIENCE, opened).await {
-            Ok(Ok(Ok((channel, seat)))) => Ok(Self::on(channel, connection, seat)),
-            Ok(Ok(Err(russh::Error::ChannelOpenFailure(reason)))) => Err(NotOpened::Refused(reason)),
-            Ok(Ok(Err(_)) | Err(_)) | Err(_) => Err(NotOpened::Dead),
-        }
+        let (channel, seat) = opened.await.unwrap_or(Err(NotOpened::Dead))?;
+        Ok(Self::on(channel, connection, seat))
     }
 
     fn on(channel: Channel<Msg>, connection: Arc<Connection>, seat: Seat) -> Self {
         let (sender, marks) = watch::channel(Mark::default());
-        let record =
-            Arc::new(Record { state: Mutex::default(), marks: sender, drained: CancellationToken::new() });
+        let record = Arc::new(Record {
+            state: Mutex::default(),
+            marks: sender,
+            drained: CancellationToken::new(),
+            abandoned: CancellationToken::new(),
+        });
         let (read, write) = channel.split();
         tokio::spawn(pump(read, Arc::clone(&record), seat));
         Self { core: Arc::new(Core { write, connection, record }), marks, finished: false }
@@ -177,8 +192,14 @@ impl Drop for Remote {
 
 /// Reads a channel dry. It waits for nobody: russh stops the whole connection when one channel is not read.
 async fn pump(mut read: ChannelReadHalf, record: Arc<Record>, seat: Seat) {
-    while let Some(message) = read.wait().await {
-        record.take_in(message);
+    let drain = async {
+        while let Some(message) = read.wait().await {
+            record.take_in(message);
+        }
+    };
+    tokio::select! {
+        () = drain => {}
+        () = record.abandoned.cancelled() => {}
     }
     drop(seat);
     record.drained.cancel();
@@ -228,7 +249,9 @@ async fn end(core: Arc<Core>, mut marks: watch::Receiver<Mark>) -> Ending {
     }
     within(SEND_PATIENCE, core.write.close()).await;
     if tokio::time::timeout(CLOSE_PATIENCE, core.record.drained.cancelled()).await.is_err() {
-        core.connection.end();
+        // Others may have commands on this connection: it ends with the last of them.
+        core.connection.retire();
+        core.record.abandoned.cancel();
     }
     match core.record.lock().exit.clone() {
         Some(exit) => Ending::Told(exit),

@@ -94,6 +94,7 @@ impl<'a> Way<'a> {
                 // Full: the next try finds or dials another.
                 Err(NotOpened::Refused(reason)) if connection.is_full() => last = Some(reason),
                 Err(NotOpened::Refused(reason)) if fresh => return Err(no_channel(self.host, Some(&reason))),
+                Err(NotOpened::Dead) if fresh => return Err(no_channel(self.host, None)),
                 Err(NotOpened::Refused(_) | NotOpened::Dead) => connection.retire(),
             }
         }
@@ -113,9 +114,10 @@ impl<'a> Way<'a> {
         }
         let connection = Arc::new(self.establish().await?);
         let settings = &self.now.settings;
-        tokio::spawn(watch(Arc::downgrade(&connection), settings.idle_limit(), settings.watchdog));
+        let (watched, pool) = (Arc::downgrade(&connection), Arc::downgrade(&self.pool));
         let seat = connection.sit().ok_or_else(|| no_channel(self.host, None))?;
         self.pool.add(self.shelf.clone(), connection);
+        tokio::spawn(watch(watched, pool, settings.idle_limit(), settings.watchdog));
         Ok((seat, true))
     }
 

@@ -139,7 +139,7 @@ fn patterns_cover(patterns: &[String], name: &str) -> bool {
 
 /// `*` is any run of characters, `?` exactly one. Steps back to the last `*` only, so the time is bounded by
 /// the product of both lengths.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
+pub(super) fn fits(pattern: &[u8], name: &[u8]) -> bool {
     let (mut at_pattern, mut at_name) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
     while let Some(c) = name.get(at_name) {

@@ -2,6 +2,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
+use proptest::prelude::*;
 use russh::keys::PublicKey;
 
 use super::{HostKeyFiles, KnownHosts, Standing};
@@ -37,32 +38,35 @@ fn standing(files: &[&str], address: &str, port: u16, offered: &str) -> &'static
     }
 }
 
+/// Hosts as a line has them, an address and a port, and what becomes of the line's own key there.
+const HOSTS: &[(&str, &str, u16, &str)] = &[
+    ("web1", "web1", 22, "trusted"),
+    ("WEB1", "web1", 22, "trusted"),
+    ("web1", "WEB1", 22, "trusted"),
+    ("web1", "web10", 22, "unknown"),
+    ("web1,10.0.0.1", "10.0.0.1", 22, "trusted"),
+    ("web?", "web1", 22, "trusted"),
+    ("web?", "web", 22, "unknown"),
+    ("*.example.net", "a.example.net", 22, "trusted"),
+    ("*.example.net", "example.net", 22, "unknown"),
+    ("*a*b*c", "xxaxxbxxbxxc", 22, "trusted"),
+    ("*a*b*c", "xxaxxcxxb", 22, "unknown"),
+    ("*,!web1", "web1", 22, "unknown"),
+    ("!web1,*", "web1", 22, "unknown"),
+    ("*,!web1", "web2", 22, "trusted"),
+    ("!web1", "web2", 22, "unknown"),
+    ("[web1]:2222", "web1", 2222, "trusted"),
+    ("[web1]:2222", "web1", 22, "unknown"),
+    ("[web1]:2222", "web1", 2223, "unknown"),
+    ("[*.example.net]:2222", "a.example.net", 2222, "trusted"),
+    // As OpenSSH: the same key without a port is good on any port.
+    ("web1", "web1", 2222, "trusted"),
+    ("[::1]:2222", "::1", 2222, "trusted"),
+];
+
 #[test]
 fn entries_speak_of_the_hosts_they_name_and_no_others() {
-    for (hosts, address, port, expected) in [
-        ("web1", "web1", 22, "trusted"),
-        ("WEB1", "web1", 22, "trusted"),
-        ("web1", "WEB1", 22, "trusted"),
-        ("web1", "web10", 22, "unknown"),
-        ("web1,10.0.0.1", "10.0.0.1", 22, "trusted"),
-        ("web?", "web1", 22, "trusted"),
-        ("web?", "web", 22, "unknown"),
-        ("*.example.net", "a.example.net", 22, "trusted"),
-        ("*.example.net", "example.net", 22, "unknown"),
-        ("*a*b*c", "xxaxxbxxbxxc", 22, "trusted"),
-        ("*a*b*c", "xxaxxcxxb", 22, "unknown"),
-        ("*,!web1", "web1", 22, "unknown"),
-        ("!web1,*", "web1", 22, "unknown"),
-        ("*,!web1", "web2", 22, "trusted"),
-        ("!web1", "web2", 22, "unknown"),
-        ("[web1]:2222", "web1", 2222, "trusted"),
-        ("[web1]:2222", "web1", 22, "unknown"),
-        ("[web1]:2222", "web1", 2223, "unknown"),
-        ("[*.example.net]:2222", "a.example.net", 2222, "trusted"),
-        // As OpenSSH: the same key without a port is good on any port.
-        ("web1", "web1", 2222, "trusted"),
-        ("[::1]:2222", "::1", 2222, "trusted"),
-    ] {
+    for (hosts, address, port, expected) in HOSTS.iter().copied() {
         let line = format!("{hosts} {A} some comment # more\n");
         assert_eq!(standing(&[&line], address, port, A), expected, "{hosts} for {address} {port}");
     }
@@ -181,4 +185,41 @@ fn algorithms_of_known_keys_are_asked_for_first() {
     assert_eq!(known.algorithms("web1", 22), [key(A).algorithm()]);
     assert_eq!(known.algorithms("web1", 2222), [key(A).algorithm()]);
     assert!(known.algorithms("web2", 22).is_empty());
+}
+
+#[test]
+fn lines_are_matched_as_ssh_keygen_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("known_hosts");
+    for (hosts, address, port, _) in HOSTS.iter().copied() {
+        std::fs::write(&file, format!("{hosts} {A}\n")).unwrap();
+        let (name, _) = super::names(address, port);
+        let found = Command::new("ssh-keygen").args(["-F", &name, "-f"]).arg(&file).output().unwrap();
+        let ours = KnownHosts::load(std::slice::from_ref(&file)).unwrap().list()[0].covers(&name);
+        assert_eq!(ours, found.status.success(), "{hosts} for {name}: {found:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_read_without_a_panic(text in ".{0,200}", host in "[a-c*?!,|1\\[\\]:]{0,12}") {
+        let mut known = KnownHosts::default();
+        let _ = known.take_in("f".as_ref(), &text);
+        let _ = known.take_in("f".as_ref(), &format!("{host} {A}"));
+        let _ = known.lookup(&text, 22, &key(A));
+    }
+
+    #[test]
+    fn patterns_fit_as_defined(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+        fn defined(pattern: &[u8], name: &[u8]) -> bool {
+            match (pattern.split_first(), name.split_first()) {
+                (None, None) => true,
+                (Some((b'*', rest)), _) => (0..=name.len()).any(|taken| defined(rest, &name[taken..])),
+                (Some((b'?', rest)), Some((_, others))) => defined(rest, others),
+                (Some((p, rest)), Some((c, others))) => p == c && defined(rest, others),
+                (None, Some(_)) | (Some(_), None) => false,
+            }
+        }
+        prop_assert_eq!(super::entry::fits(pattern.as_bytes(), name.as_bytes()), defined(pattern.as_bytes(), name.as_bytes()));
+    }
 }

@@ -219,6 +219,22 @@ async fn a_host_that_never_answers_a_command_is_left_in_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_never_opens_a_channel_is_left_and_its_connection_ends() {
+    let (host, rig) = with(Behaviour::NeverOpens).await;
+    let begun = Instant::now();
+    let failure = rig.exec(&mut Call::new("echo hi", "pw")).await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::TargetUnreachable, "{failure:?}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    for _ in 0..40 {
+        if host.ended() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the connection was left open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_talks_while_nothing_runs_is_cut_off() {
     let (host, rig) = with(Behaviour::FloodsWhenIdle).await;
     rig.exec(&mut Call::new("echo hi", "pw")).await.unwrap();

@@ -24,6 +24,7 @@ pub(crate) enum Behaviour {
     RejectsExec,
     DropsDuringExec,
     NeverEnds,
+    NeverOpens,
     FloodsWhenIdle,
 }
 
@@ -62,7 +63,7 @@ impl HostileHost {
             while let Ok((stream, _)) = listener.accept().await {
                 let (config, state) = (Arc::clone(&config), Arc::clone(&shared));
                 tokio::spawn(async move {
-                    let peer = Peer { behaviour, state: Arc::clone(&state), execs: 0 };
+                    let peer = Peer { behaviour, state: Arc::clone(&state), kept: Vec::new() };
                     if let Ok(session) = russh::server::run_stream(config, stream, peer).await {
                         let _ = session.await;
                         state.ended.store(true, Ordering::SeqCst);
@@ -111,7 +112,7 @@ fn config(behaviour: Behaviour, key: PrivateKey) -> Config {
 struct Peer {
     behaviour: Behaviour,
     state: Arc<State>,
-    execs: usize,
+    kept: Vec<ChannelOpenHandle>,
 }
 
 impl Handler for Peer {
@@ -130,6 +131,10 @@ impl Handler for Peer {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
+        if self.behaviour == Behaviour::NeverOpens {
+            self.kept.push(reply);
+            return Ok(());
+        }
         reply.accept().await;
         Ok(())
     }
@@ -140,7 +145,6 @@ impl Handler for Peer {
         data: &[u8],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.execs += 1;
         let text = String::from_utf8(data.to_vec()).unwrap();
         if text.starts_with("printf ") {
             return posix(channel, &text, session);
