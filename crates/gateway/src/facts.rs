@@ -1,11 +1,12 @@
 //! What the completion entry says of a call, gathered as the call goes on.
 
 use audit::CompletionFacts;
-use guard::Guarded;
-use model::{Answer, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction};
+use guard::{Guarded, Scanner};
+use model::{Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction};
 use policy::Permit;
 use serde_json::Value;
 
+use crate::operator_log;
 use crate::pipeline::Refusal;
 use crate::resolve::Resolved;
 
@@ -56,7 +57,7 @@ pub(crate) fn executed(facts: &mut CompletionFacts, result: &Result<Outcome, Fai
 }
 
 /// The call stopped before its answer; this is what the agent is told.
-pub(crate) fn refused(facts: &mut CompletionFacts, refusal: Refusal) -> Answer {
+pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal) -> Answer {
     match refusal {
         Refusal::Denied(denial) => {
             facts.decision = if denial.code == ErrorCode::ApprovalRequired { "pending" } else { "denied" };
@@ -67,6 +68,7 @@ pub(crate) fn refused(facts: &mut CompletionFacts, refusal: Refusal) -> Answer {
             tools::denied(&denial)
         }
         Refusal::Failed(failure) => {
+            operator_log::failure(id, &Scanner::empty(), &failure);
             failed(facts, &failure);
             tools::failed(&failure)
         }

@@ -13,6 +13,7 @@ mod front;
 mod gateway;
 mod impersonate;
 mod live;
+mod operator_log;
 mod pipeline;
 mod rates;
 mod resolve;

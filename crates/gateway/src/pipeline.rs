@@ -13,6 +13,7 @@ use crate::execute::execute;
 use crate::facts;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::operator_log;
 use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
 use crate::{Authenticated, NotRecorded, ToolCall};
 
@@ -38,7 +39,7 @@ pub(crate) async fn run(
     let mut facts = facts::opening();
     let guarded = match stages(gateway, &live, &call, shelf, &mut pending, &mut facts).await {
         Ok(guarded) => guarded,
-        Err(refusal) => gateway.guard.admit_answer(facts::refused(&mut facts, refusal)),
+        Err(refusal) => gateway.guard.admit_answer(facts::refused(&mut facts, pending.id(), refusal)),
     };
     facts::guarded(&mut facts, &guarded);
     gateway.journal.complete(pending, facts, guarded).await.map_err(|error| gateway.not_recorded(&error))
@@ -67,6 +68,9 @@ async fn stages(
     let result = execute(gateway, live, &resolved.tool, host, &lease, call).await;
     facts::executed(facts, &result);
     let scanner = Scanner::new(lease.secrets());
+    if let Err(failure) = &result {
+        operator_log::failure(lease.intended().id(), &scanner, failure);
+    }
     let output = limits.output.unwrap_or(Live::OUTPUT);
     let guarded = gateway.guard.admit(&scanner, output, result, |result| match result {
         Ok(outcome) => resolved.tool.render(&action, outcome),

@@ -1,0 +1,15 @@
+//! The pipeline from outside: a whole gateway in one process, with a fake host and a fake credential source.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is the report"
+)]
+
+mod canary;
+mod encodings;
+mod fakes;
+mod harness;
+mod pipeline;
+mod unauthorised;
