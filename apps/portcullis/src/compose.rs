@@ -1,0 +1,167 @@
+//! Builds every part of a gateway, in order. Read this first.
+
+mod reloader;
+mod translate;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use ::audit::{AuthFailureMeter, Journal, SealKey};
+use ::sources::MasterKeyError;
+use arc_swap::ArcSwap;
+use broker::Broker;
+use config::Loaded;
+use connector_ssh::SshConnector;
+use gateway::control::Tray;
+use gateway::owner::Owner;
+use gateway::{Gateway, GatewayParts, SystemClock, SystemEntropy};
+use guard::Guard;
+use model::{Clock, Entropy};
+use store::SqliteStore;
+use tokio::task::JoinSet;
+use tools::{Catalogue, Tool};
+
+use crate::cli::Global;
+use crate::failure::Stop;
+use crate::output::Output;
+use crate::place::{Place, load};
+use crate::verbs::{InForce, Passphrase, VerbParts, verbs};
+use reloader::Reloader;
+
+pub(crate) use translate::front;
+
+/// A gateway with everything behind it, owning its state folder until it is closed.
+pub(crate) struct Portcullis {
+    /// What fronts and operators talk to.
+    pub(crate) gateway: Arc<Gateway>,
+    /// Where the secrets of operators' calls wait.
+    pub(crate) tray: Arc<Tray>,
+    /// What the files say.
+    pub(crate) in_force: Arc<ArcSwap<InForce>>,
+    /// Takes changed files over.
+    pub(crate) reload: Arc<Reloader>,
+    /// The record.
+    pub(crate) journal: Journal,
+    connector: Arc<SshConnector>,
+    meter: Arc<AuthFailureMeter>,
+    chores: JoinSet<()>,
+    // Last, so that the lock outlives everything that writes.
+    _owner: Owner,
+}
+
+/// A gateway for as long as one command runs.
+pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
+    compose(place, global, output).await
+}
+
+/// Builds the gateway that the files describe, as the one owner of its state folder.
+pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
+    let loaded = load(place, output)?;
+    translate::refuse_insecure(&loaded, global.insecure)?;
+    let state = loaded.configuration.state.clone();
+    let owner = Owner::take(&state).map_err(translate::not_ours)?;
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(&SystemEntropy).map_err(Stop::failed)?);
+
+    let seal_key = Arc::new(translate::seal_key(&loaded)?);
+    let journal = open_journal(&loaded, &seal_key, &clock, &entropy)?;
+    let store = SqliteStore::open(&state.join("store.sqlite")).map_err(Stop::failed)?;
+    let broker =
+        Arc::new(Broker::new(Arc::new(store), Arc::clone(&clock), Arc::clone(&entropy), ssh_agent_socket()));
+    let passphrase: Passphrase = Arc::new(crate::keys::ask_passphrase);
+    let surroundings =
+        translate::Surroundings { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), passphrase };
+    let sources = translate::sources(&loaded, &surroundings)?;
+    broker.configure(sources.clone(), translate::handles(&loaded));
+    let connector = Arc::new(SshConnector::new(translate::ssh(&loaded), Arc::clone(&clock)));
+
+    let catalogue = Arc::new(Catalogue::new());
+    let in_force = Arc::new(ArcSwap::from_pointee(InForce { loaded, sources }));
+    let (tray, late) = (Arc::new(Tray::new(Arc::clone(&entropy))), Arc::new(OnceLock::<Weak<Gateway>>::new()));
+    let reload = Arc::new(Reloader {
+        place: place.clone(),
+        insecure: global.insecure,
+        gateway: Arc::clone(&late),
+        broker: Arc::clone(&broker),
+        connector: Arc::clone(&connector),
+        in_force: Arc::clone(&in_force),
+        surroundings: surroundings.clone(),
+        followers: std::sync::Mutex::default(),
+    });
+    let verbs = verbs(&VerbParts {
+        gateway: Arc::clone(&late),
+        tray: Arc::clone(&tray),
+        in_force: Arc::clone(&in_force),
+        reload: Arc::clone(&reload) as Arc<_>,
+        seal_key,
+        passphrase: Arc::clone(&surroundings.passphrase),
+        clock: Arc::clone(&clock),
+        entropy,
+    });
+    let live = translate::live(&in_force.load().loaded, &catalogue, &verbs)?;
+    let meter = Arc::new(AuthFailureMeter::new());
+    let gateway = Arc::new(Gateway::new(GatewayParts {
+        journal: journal.clone(),
+        broker: Arc::clone(&broker),
+        guard: Guard::new(),
+        catalogue,
+        verbs,
+        shell: Arc::clone(&connector) as Arc<_>,
+        clock,
+        meter: Arc::clone(&meter),
+        live,
+    }));
+    // Set once, right here; verbs and reloads run only from now on.
+    let _ = late.set(Arc::downgrade(&gateway));
+    let chores = chores(&journal, &meter, &broker, &connector);
+    Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, meter, chores, _owner: owner })
+}
+
+impl Portcullis {
+    /// Ends connections, writes what is left to write, and gives the state folder free.
+    pub(crate) async fn close(mut self) -> Result<(), Stop> {
+        self.chores.shutdown().await;
+        self.connector.close_all();
+        self.meter.flush(&self.journal).await;
+        self.journal.shutdown().await.map_err(Stop::failed)
+    }
+}
+
+fn open_journal(
+    loaded: &Loaded,
+    seal_key: &Arc<SealKey>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Journal, Stop> {
+    let config = translate::journal(loaded, seal_key)?;
+    Journal::open(config, Arc::clone(clock), Arc::clone(entropy)).map_err(Stop::failed)
+}
+
+/// What has to be done now and then beside the calls.
+fn chores(
+    journal: &Journal,
+    meter: &Arc<AuthFailureMeter>,
+    broker: &Arc<Broker>,
+    connector: &Arc<SshConnector>,
+) -> JoinSet<()> {
+    let mut chores = JoinSet::new();
+    let (meter, journal) = (Arc::clone(meter), journal.clone());
+    chores.spawn(async move { meter.run(&journal).await });
+    let (broker, connector) = (Arc::clone(broker), Arc::clone(connector));
+    chores.spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            connector.close_idle();
+            if let Err(failure) = broker.sweep().await {
+                tracing::warn!(code = %failure.code(), "old handles could not be swept");
+            }
+        }
+    });
+    chores
+}
+
+fn ssh_agent_socket() -> Option<std::path::PathBuf> {
+    std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()).map(Into::into)
+}

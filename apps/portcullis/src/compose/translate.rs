@@ -1,0 +1,161 @@
+//! From what the files say to what each part is built with. Nothing is decided here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use audit::{Durability, HeadsConfig, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkTarget};
+use broker::{CredentialSource, FetchTime, HandlePolicy};
+use config::{Insecure, Loaded, SourceConfig};
+use connector_ssh::SshSettings;
+use gateway::owner::OwnError;
+use gateway::{Directory, Entry, Live};
+use model::{Clock, Entropy, Principal};
+use policy::{Snapshot, ToolFacts, Vocabulary};
+use sources::{SourceKind, SourceSpec};
+use tools::{Catalogue, ToolSpec};
+
+use crate::failure::Stop;
+use crate::keys;
+use crate::verbs::Passphrase;
+
+/// A journal file is followed by the next at this size.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What sources need of the world.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) passphrase: Passphrase,
+}
+
+/// Each check that the configuration leaves out needs `--insecure` on the command line as well.
+pub(super) fn refuse_insecure(loaded: &Loaded, agreed: bool) -> Result<(), Stop> {
+    if loaded.configuration.insecure.is_empty() || agreed {
+        return Ok(());
+    }
+    Err(Stop::configuration("the configuration leaves checks out (`insecure`), and `--insecure` is not given")
+        .with_hint("take the key out, or agree to it with `--insecure`"))
+}
+
+/// Why the state folder is not ours, for people.
+pub(super) fn not_ours(error: OwnError) -> Stop {
+    Stop::failed(error).with_hint("one process owns a state folder; others ask it over its control socket")
+}
+
+/// `[audit]`.
+pub(super) fn journal(loaded: &Loaded) -> Result<JournalConfig, Stop> {
+    let (state, audit) = (&loaded.configuration.state, &loaded.configuration.audit);
+    let record_commands = match audit.record_commands {
+        config::RecordCommands::Sealed => RecordCommands::Sealed(seal_key(loaded)?),
+        config::RecordCommands::Clear => RecordCommands::Clear,
+        config::RecordCommands::Never => RecordCommands::Never,
+    };
+    let signing_key = keys::signing_key(&audit.signing_key)
+        .map_err(|error| Stop::configuration(error).with_hint("`portcullis init` makes the journal's keys"))?;
+    let sinks = audit.sinks.iter().map(|sink| SinkConfig {
+        to: match &sink.to {
+            config::SinkTo::Stdout => SinkTarget::Stdout,
+            config::SinkTo::Stderr => SinkTarget::Stderr,
+            config::SinkTo::File(path) => SinkTarget::File(path.clone()),
+        },
+    });
+    Ok(JournalConfig {
+        durability: match audit.durability {
+            config::Durability::Auto => Durability::Auto,
+            config::Durability::Disk => Durability::Disk,
+            config::Durability::Process => Durability::Process,
+        },
+        heads: HeadsConfig { every: audit.heads.every, path: audit.heads.to.clone() },
+        max_file_bytes: MAX_FILE_BYTES,
+        sinks: sinks.collect(),
+        ..JournalConfig::new(state.join("journal"), signing_key, record_commands, audit.heads.to.clone())
+    })
+}
+
+/// What command lines are sealed with.
+pub(super) fn seal_key(loaded: &Loaded) -> Result<SealKey, Stop> {
+    keys::seal_key(&loaded.configuration.audit.seal_key)
+        .map_err(|error| Stop::configuration(error).with_hint("`portcullis init` makes the journal's keys"))
+}
+
+/// `[handles]`.
+pub(super) fn handles(loaded: &Loaded) -> HandlePolicy {
+    let handles = loaded.configuration.handles;
+    HandlePolicy { ttl: handles.ttl, single_use: handles.single_use }
+}
+
+/// `[ssh]`.
+pub(super) fn ssh(loaded: &Loaded) -> SshSettings {
+    SshSettings {
+        known_hosts: loaded.configuration.known_hosts.clone(),
+        insecure_hostkey: loaded.configuration.insecure.contains(&Insecure::Hostkey),
+        ..SshSettings::default()
+    }
+}
+
+/// Every `[[credential_source]]`, opened.
+pub(super) fn sources(
+    loaded: &Loaded,
+    around: &Surroundings,
+) -> Result<BTreeMap<String, Arc<dyn CredentialSource>>, Stop> {
+    let surroundings = sources::Surroundings {
+        clock: Arc::clone(&around.clock),
+        entropy: Arc::clone(&around.entropy),
+        state: &loaded.configuration.state,
+        environment: sources::process_environment(),
+        passphrase: &*around.passphrase,
+    };
+    let built = loaded.configuration.sources.iter().map(|source| {
+        let opened = sources::build(&source_spec(source), &surroundings);
+        opened.map(|opened| (source.name.clone(), opened)).map_err(|failure| Stop::configuration(failure.message()))
+    });
+    built.collect()
+}
+
+fn source_spec(source: &SourceConfig) -> SourceSpec {
+    let kind = match &source.kind {
+        config::SourceKind::Keystore { file, master_key } => {
+            SourceKind::Keystore { file: file.clone(), master_key: keys::master_key(master_key) }
+        }
+        config::SourceKind::Folder { paths } => SourceKind::Folder { paths: paths.clone() },
+        config::SourceKind::Env { prefix } => SourceKind::Env { prefix: prefix.clone() },
+        config::SourceKind::Command { argv, timeout } => {
+            SourceKind::Command { argv: argv.clone(), env: BTreeMap::new(), timeout: *timeout }
+        }
+    };
+    let fetch = match source.fetch {
+        config::Fetch::AtUse => FetchTime::AtUse,
+        config::Fetch::AtIssue => FetchTime::AtIssue,
+    };
+    SourceSpec { name: source.name.clone(), fetch, kind }
+}
+
+/// Everything that is swapped whole.
+pub(crate) fn live(loaded: &Loaded, verbs: Vec<ToolFacts>) -> Result<Live, Stop> {
+    let configuration = &loaded.configuration;
+    Ok(Live {
+        directory: directory(loaded),
+        inventory: loaded.inventory.clone(),
+        snapshot: Arc::new(snapshot(loaded, verbs)?),
+        sources: configuration.sources.iter().map(|source| source.name.clone()).collect(),
+        limits: configuration.limits,
+        network: configuration.network.clone(),
+    })
+}
+
+/// What policy needs to know of a tool or verb.
+pub(super) fn tool_facts(spec: &ToolSpec) -> ToolFacts {
+    ToolFacts { name: spec.name.clone(), set: spec.set.clone(), tier: spec.tier }
+}
+
+fn directory(loaded: &Loaded) -> Directory {
+    let entries = loaded.configuration.principals.iter().map(|principal| Entry {
+        principal: Arc::new(Principal { id: principal.id.clone(), groups: principal.groups.clone() }),
+        api_keys: principal.api_keys.iter().map(ToString::to_string).collect(),
+        certificate: principal.certificate_san.clone(),
+        from: principal.from.clone(),
+        os_user: principal.os_user.clone(),
+    });
+    Directory::new(entries.collect())
+}
