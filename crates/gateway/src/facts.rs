@@ -39,7 +39,7 @@ pub(crate) fn permitted(facts: &mut CompletionFacts, permit: &Permit) {
 }
 
 /// The target has answered.
-pub(crate) fn executed(facts: &mut CompletionFacts, result: &Result<Outcome, Failure>) {
+pub(crate) fn executed(facts: &mut CompletionFacts, scanner: &Scanner, result: &Result<Outcome, Failure>) {
     match result {
         Ok(outcome) => {
             facts.exit_code = match &outcome.exit {
@@ -52,7 +52,7 @@ pub(crate) fn executed(facts: &mut CompletionFacts, result: &Result<Outcome, Fai
                 facts.ttl_seconds = outcome.values.get("ttl_seconds").and_then(Value::as_u64);
             }
         }
-        Err(failure) => failed(facts, failure),
+        Err(failure) => failed(facts, scanner, failure),
     }
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal)
         }
         Refusal::Failed(failure) => {
             operator_log::failure(id, &Scanner::empty(), &failure);
-            failed(facts, &failure);
+            failed(facts, &Scanner::empty(), &failure);
             tools::failed(&failure)
         }
     }
@@ -84,17 +84,19 @@ pub(crate) fn guarded(facts: &mut CompletionFacts, guarded: &Guarded<Answer>) {
     }
 }
 
-fn failed(facts: &mut CompletionFacts, failure: &Failure) {
+/// A target writes parts of these texts, so a leased secret may be in them: the record is scanned like the answer.
+fn failed(facts: &mut CompletionFacts, scanner: &Scanner, failure: &Failure) {
+    let clean = |text: &str| (!scanner.finds(text.as_bytes())).then(|| text.to_owned());
     facts.error_code = Some(failure.code());
     facts.fault = Some(failure.fault());
-    facts.vendor_code = failure.vendor().map(str::to_owned);
-    facts.reason = Some(failure.message().to_owned());
+    facts.vendor_code = failure.vendor().and_then(clean);
+    facts.reason = clean(failure.message());
     if facts.decision == "allowed" {
         facts.decision = "failed";
     }
-    match failure.code() {
-        ErrorCode::HandleExpired => facts.event = "handle_expired",
-        ErrorCode::HandleAlreadyConsumed => facts.event = "handle_consumed",
-        _ => {}
+    if failure.code() == ErrorCode::HandleExpired {
+        facts.event = "handle_expired";
+    } else if failure.code() == ErrorCode::HandleAlreadyConsumed {
+        facts.event = "handle_consumed";
     }
 }

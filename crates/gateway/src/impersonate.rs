@@ -20,7 +20,11 @@ impl Impersonate {
             tier: Tier::Dangerous,
             title: "Act as another principal",
             description: "Lets an operator call tools as a principal, for trying out what it may do.",
-            input: Schema::new(vec![Field::required("principal", Kind::Text(64), "The principal to act as.")]),
+            input: Schema::new(vec![Field::required(
+                "principal",
+                Kind::Text(64),
+                "The principal to act as.",
+            )]),
             output: json!({ "type": "object" }),
             annotations: Annotations::of(Tier::Dangerous),
             event: "impersonated",

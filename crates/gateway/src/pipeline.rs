@@ -66,8 +66,8 @@ async fn stages(
     let host = live.inventory.host(&action.target.name);
     let lease = gateway.broker.lease(intended, host).await?;
     let result = execute(gateway, live, &resolved.tool, host, &lease, call).await;
-    facts::executed(facts, &result);
     let scanner = Scanner::new(lease.secrets());
+    facts::executed(facts, &scanner, &result);
     if let Err(failure) = &result {
         operator_log::failure(lease.intended().id(), &scanner, failure);
     }

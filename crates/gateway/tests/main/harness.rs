@@ -13,8 +13,8 @@ use gateway::{
 };
 use guard::Guard;
 use model::{
-    Answer, Clock, CredentialPattern, CredentialRef, CredentialSpec, Entropy, GroupName, Host, Inventory, Limits,
-    Platform, Principal, PrincipalId, Shell, TargetName,
+    Answer, Clock, CredentialPattern, CredentialRef, CredentialSpec, Entropy, GroupName, Host, Inventory,
+    Limits, Platform, Principal, PrincipalId, Shell, TargetName,
 };
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use serde_json::Value;
@@ -77,7 +77,12 @@ impl Harness {
         let journal = open_journal(folder.path(), Arc::clone(&clock) as _, &entropy);
         let store = Arc::new(SqliteStore::open(&folder.path().join("store.sqlite")).unwrap());
         let source = Arc::new(FakeSource::new());
-        source.set(&CredentialRef::parse("vault:PROD/root").unwrap(), Some("root"), Some("192.0.2.1"), CANARY);
+        source.set(
+            &CredentialRef::parse("vault:PROD/root").unwrap(),
+            Some("root"),
+            Some("192.0.2.1"),
+            CANARY,
+        );
         source.set(&CredentialRef::parse("vault:PROD/web").unwrap(), Some("web"), None, CANARY);
         let broker = Arc::new(Broker::new(store, Arc::clone(&clock) as _, Arc::clone(&entropy), None));
         broker.configure(
@@ -141,7 +146,8 @@ impl Harness {
     }
 
     pub(crate) async fn tools(&self, principal: &str) -> Vec<String> {
-        let list = self.gateway.list_tools(self.who(principal).with(Endpoint::All)).await.unwrap().into_inner();
+        let list =
+            self.gateway.list_tools(self.who(principal).with(Endpoint::All)).await.unwrap().into_inner();
         list.0.iter().map(|tool| tool.spec().name.to_string()).collect()
     }
 
@@ -153,13 +159,22 @@ impl Harness {
     /// Every entry of the journal so far.
     pub(crate) fn journal(&self) -> Vec<Value> {
         let bytes = self.journal_bytes();
-        bytes.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect()
+        bytes
+            .split(|byte| *byte == b'\n')
+            .filter(|l| !l.is_empty())
+            .map(|l| serde_json::from_slice(l).unwrap())
+            .collect()
     }
 
     pub(crate) fn journal_bytes(&self) -> Vec<u8> {
-        let mut files: Vec<_> = std::fs::read_dir(self.folder.path().join("journal")).unwrap().collect::<Result<_, _>>().unwrap();
+        let mut files: Vec<_> =
+            std::fs::read_dir(self.folder.path().join("journal")).unwrap().collect::<Result<_, _>>().unwrap();
         files.sort_by_key(|file| file.file_name());
-        files.iter().filter(|f| f.file_name().to_string_lossy().ends_with(".jsonl")).flat_map(|f| std::fs::read(f.path()).unwrap()).collect()
+        files
+            .iter()
+            .filter(|f| f.file_name().to_string_lossy().ends_with(".jsonl"))
+            .flat_map(|f| std::fs::read(f.path()).unwrap())
+            .collect()
     }
 
     pub(crate) fn record(&self) -> &Journal {
@@ -187,13 +202,23 @@ fn principals(entropy: &dyn Entropy) -> (BTreeMap<&'static str, String>, Vec<Ent
         keys.insert(id, key.reveal().to_owned());
         let groups = groups.into_iter().map(|group| GroupName::parse(group).unwrap()).collect();
         let principal = Arc::new(Principal { id: PrincipalId::parse(id).unwrap(), groups });
-        entries.push(Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user: None });
+        entries.push(Entry {
+            principal,
+            api_keys: vec![hash],
+            certificate: None,
+            from: Vec::new(),
+            os_user: None,
+        });
     }
     (keys, entries)
 }
 
 fn live(rules: &str, entries: &[Entry]) -> Live {
-    let inventory = Inventory::new([host("web1", "192.0.2.1", "web"), host("web2", "192.0.2.2", "web"), host("vault1", "192.0.2.3", "vault")]);
+    let inventory = Inventory::new([
+        host("web1", "192.0.2.1", "web"),
+        host("web2", "192.0.2.2", "web"),
+        host("vault1", "192.0.2.3", "vault"),
+    ]);
     Live {
         directory: Directory::new(entries.to_vec()),
         snapshot: Arc::new(snapshot(rules, &inventory)),

@@ -11,7 +11,10 @@ pub(crate) fn samples(tool: &str) -> Vec<Value> {
         "whoami" => vec![json!({})],
         "explain" => vec![json!({"tool": "ssh_execute", "arguments": {"host": "web1", "command": "uptime"}})],
         "ssh_plan" | "ssh_execute" => {
-            vec![json!({"host": "web1", "command": "uptime"}), json!({"host": "web1", "command": "uptime | df -h"})]
+            vec![
+                json!({"host": "web1", "command": "uptime"}),
+                json!({"host": "web1", "command": "uptime | df -h"}),
+            ]
         }
         "get_credential" => vec![json!({"safe": "PROD", "object_name": "root", "reason": "a test"})],
         "release_credential" => vec![json!({"handle": format!("secret://{}", "B".repeat(43))})],

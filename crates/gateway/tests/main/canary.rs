@@ -61,9 +61,10 @@ fn strings_of(value: &serde_json::Value) -> Vec<String> {
     match value {
         serde_json::Value::String(text) => vec![text.clone()],
         serde_json::Value::Array(items) => items.iter().flat_map(strings_of).collect(),
-        serde_json::Value::Object(map) => {
-            map.iter().flat_map(|(key, value)| std::iter::once(key.clone()).chain(strings_of(value))).collect()
-        }
+        serde_json::Value::Object(map) => map
+            .iter()
+            .flat_map(|(key, value)| std::iter::once(key.clone()).chain(strings_of(value)))
+            .collect(),
         _ => Vec::new(),
     }
 }

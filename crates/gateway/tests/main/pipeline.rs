@@ -33,7 +33,10 @@ async fn an_intent_is_written_before_the_act_and_a_completion_before_the_answer(
     harness.call("ssh_execute", json!({"host": "web1", "command": "uptime"})).await;
     let entries = harness.journal();
     let of_call: Vec<_> = entries.iter().filter(|entry| entry["tool"] == "ssh_execute").collect();
-    assert_eq!(of_call.iter().map(|e| e["phase"].as_str().unwrap()).collect::<Vec<_>>(), ["intent", "complete"]);
+    assert_eq!(
+        of_call.iter().map(|e| e["phase"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["intent", "complete"]
+    );
     assert_eq!(of_call[0]["id"], of_call[1]["id"]);
     assert_eq!(of_call[1]["event"], "ssh_executed");
     assert_eq!(of_call[1]["exit_code"], 0);
@@ -58,7 +61,8 @@ async fn a_denial_is_one_closed_entry_and_reaches_no_host() {
 async fn a_failed_dial_gives_the_handle_back() {
     let harness = Harness::new(RULES).await;
     let issued = harness.call("get_credential", json!({"safe": "PROD", "object_name": "root"})).await;
-    let arguments = json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
+    let arguments =
+        json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
     harness.shell.follow(Script::Unreachable);
     let failed = harness.call("ssh_execute", arguments.clone()).await;
     assert_eq!(failed.structured["code"], "target.unreachable");
@@ -71,9 +75,11 @@ async fn a_failed_dial_gives_the_handle_back() {
 async fn a_handle_of_another_principal_is_as_unknown_as_none() {
     let harness = Harness::new(RULES).await;
     let issued = harness.call("get_credential", json!({"safe": "PROD", "object_name": "root"})).await;
-    let arguments = json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
+    let arguments =
+        json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
     let theirs = harness.call_as("other", "ssh_execute", arguments).await;
-    let none = json!({"host": "web1", "command": "uptime", "secret_handle": format!("secret://{}", "A".repeat(43))});
+    let none =
+        json!({"host": "web1", "command": "uptime", "secret_handle": format!("secret://{}", "A".repeat(43))});
     let unknown = harness.call_as("other", "ssh_execute", none).await;
     assert_eq!(theirs.structured["code"], "handle_unknown");
     assert_eq!(theirs.text, unknown.text);
@@ -85,7 +91,8 @@ async fn a_handle_does_not_work_on_a_host_it_was_not_issued_for() {
     let narrowed = json!({"safe": "PROD", "object_name": "root", "target": "web1"});
     let issued = harness.call("get_credential", narrowed).await;
     assert_eq!(issued.structured["targets"], json!(["web1"]));
-    let elsewhere = json!({"host": "web2", "command": "uptime", "secret_handle": issued.structured["handle"]});
+    let elsewhere =
+        json!({"host": "web2", "command": "uptime", "secret_handle": issued.structured["handle"]});
     assert_eq!(harness.call("ssh_execute", elsewhere).await.structured["code"], "handle_not_for_this_target");
     let here = json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
     assert!(!harness.call("ssh_execute", here).await.is_error, "a wrong target does not spend the handle");
@@ -106,7 +113,9 @@ async fn a_rule_with_approval_ends_in_approval_required_and_says_that_nobody_can
 #[tokio::test]
 async fn a_dry_run_says_what_the_call_would_and_sends_nothing() {
     let harness = Harness::new(RULES).await;
-    for (command, decision) in [("uptime", "allow"), ("reboot", "deny"), ("systemctl restart nginx", "approval")] {
+    for (command, decision) in
+        [("uptime", "allow"), ("reboot", "deny"), ("systemctl restart nginx", "approval")]
+    {
         let plan = harness.call("ssh_plan", json!({"host": "web1", "command": command})).await;
         assert_eq!(plan.structured["decision"], decision, "{command}");
         let asked = json!({"tool": "ssh_execute", "arguments": {"host": "web1", "command": command}});
@@ -150,7 +159,10 @@ async fn a_host_that_is_not_visible_is_not_found() {
     assert_eq!(hidden.structured["code"], "target.unknown");
     assert_eq!(hidden.text.replace("vault1", "X"), missing.text.replace("nosuch", "X"));
     let broken = harness.call("ssh_execute", json!({"host": "vault1", "command": "$("})).await;
-    assert_eq!(broken.structured["code"], "target.unknown", "a command is looked at only on a host that is seen");
+    assert_eq!(
+        broken.structured["code"], "target.unknown",
+        "a command is looked at only on a host that is seen"
+    );
 }
 
 #[tokio::test]
@@ -181,7 +193,9 @@ async fn a_cancelled_call_ends_and_is_recorded() {
     let running = {
         let (harness, cancel) = (Arc::clone(&harness), cancel.clone());
         tokio::spawn(async move {
-            harness.call_with("agent", "ssh_execute", json!({"host": "web1", "command": "uptime"}), cancel).await
+            harness
+                .call_with("agent", "ssh_execute", json!({"host": "web1", "command": "uptime"}), cancel)
+                .await
         })
     };
     while harness.shell.sent().is_empty() {
@@ -204,7 +218,8 @@ async fn a_defect_in_a_connector_ends_its_call_only_and_leaves_a_closed_record()
     harness.shell.follow(Script::Says(b"fine\n".to_vec()));
     assert!(!harness.call("ssh_execute", arguments).await.is_error);
     let entries = harness.journal();
-    let intents: Vec<_> = entries.iter().filter(|e| e["phase"] == "intent").map(|e| e["id"].clone()).collect();
+    let intents: Vec<_> =
+        entries.iter().filter(|e| e["phase"] == "intent").map(|e| e["id"].clone()).collect();
     for id in intents {
         let ends = entries.iter().filter(|e| e["id"] == id && e["phase"] != "intent").count();
         assert_eq!(ends, 1, "every intent has exactly one end");
@@ -219,7 +234,9 @@ async fn resources_show_what_policy_could_permit_and_nothing_else() {
     assert!(!hosts.contains("vault1"));
     assert!(harness.resource("agent", "portcullis://host/vault1").await.is_none());
     assert!(harness.resource("agent", "portcullis://host/web1").await.unwrap().contains("192.0.2.1"));
-    assert!(harness.resource("agent", "skill://ssh_execute/SKILL.md").await.unwrap().contains("secret_handle"));
+    assert!(
+        harness.resource("agent", "skill://ssh_execute/SKILL.md").await.unwrap().contains("secret_handle")
+    );
     assert!(harness.resource("nobody", "skill://ssh_execute/SKILL.md").await.is_none());
     assert!(harness.resource("agent", "file:///etc/passwd").await.is_none());
 }
