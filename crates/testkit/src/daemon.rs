@@ -1,6 +1,7 @@
 //! A server as a child process that cannot outlive its test.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,6 +23,7 @@ impl Daemon {
     pub(crate) fn spawn(command: &mut Command, log: &Path) -> Self {
         let file =
             File::options().create(true).append(true).open(log).expect("the server's log can be written");
+        let mut watcher = watcher();
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file handle can be cloned"))
@@ -29,15 +31,8 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-        // The watcher's standard input ends when the test process does, however that happens.
-        let watcher = Command::new(program("sh"))
-            .args(["-c", "read -r _; kill -9 -- \"-$1\" 2>/dev/null", "watcher", &child.id().to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("the watcher starts");
+        let line = format!("{}\n", child.id());
+        watcher.stdin.as_mut().expect("piped").write_all(line.as_bytes()).expect("the watcher reads");
         Self { child, watcher, log: log.to_owned() }
     }
 
@@ -82,6 +77,19 @@ impl Daemon {
         kill_all(&below);
         let _ = self.child.wait();
     }
+}
+
+/// Kills the process group whose number it was told when its standard input ends, which happens when the test process
+/// does, in whatever way.
+fn watcher() -> Child {
+    Command::new(program("sh"))
+        .args(["-c", "read -r group && ! read -r _ && kill -9 \"-$group\""])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("the watcher starts")
 }
 
 impl Drop for Daemon {
