@@ -181,15 +181,20 @@ impl Gateway {
 
     /// Records that a session was used by another principal than its own; best effort, bounded by the journal's queue.
     pub async fn session_misused(&self, who: Authenticated<()>) {
-        let event = Event {
-            event: "session_misused",
-            principal: Some(who.principal().id.clone()),
-            origin: who.origin().clone(),
-            tool: None,
-            fields: Map::new(),
-        };
+        self.note("session_misused", &who).await;
+    }
+
+    /// Records that an agent began a session or a stream; best effort, bounded by the journal's queue.
+    pub async fn agent_connected(&self, who: Authenticated<()>) {
+        self.note("agent_connected", &who).await;
+    }
+
+    async fn note(&self, event: &'static str, who: &Authenticated<()>) {
+        let principal = Some(who.principal().id.clone());
+        let event = Event { event, principal, origin: who.origin().clone(), tool: None, fields: Map::new() };
+        let name = event.event;
         if let Err(error) = self.journal.event(event).await {
-            tracing::error!(%error, "a misused session could not be recorded");
+            tracing::error!(%error, event = name, "an event could not be recorded");
         }
     }
 

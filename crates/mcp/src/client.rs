@@ -57,7 +57,11 @@ pub enum ClientError {
 
 impl Client {
     /// Connects; `path` is `/mcp` or an endpoint below it.
-    pub async fn connect(address: SocketAddr, path: &str, api_key: Option<&str>) -> Result<Self, ClientError> {
+    pub async fn connect(
+        address: SocketAddr,
+        path: &str,
+        api_key: Option<&str>,
+    ) -> Result<Self, ClientError> {
         let stream = TcpStream::connect(address).await.map_err(ClientError::Connection)?;
         stream.set_nodelay(true).map_err(ClientError::Connection)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(ClientError::Http)?;
@@ -67,7 +71,8 @@ impl Client {
 
     /// Calls a tool.
     pub async fn call_tool(&mut self, name: &str, arguments: &Value) -> Result<Reply, ClientError> {
-        let params = Map::from_iter([("name".to_owned(), json!(name)), ("arguments".to_owned(), arguments.clone())]);
+        let params =
+            Map::from_iter([("name".to_owned(), json!(name)), ("arguments".to_owned(), arguments.clone())]);
         let (result, bytes) = self.request("tools/call", Some(name), params).await?;
         let texts = result.get("content").and_then(Value::as_array).into_iter().flatten();
         let text: Vec<&str> = texts.filter_map(|item| item.get("text").and_then(Value::as_str)).collect();
@@ -111,7 +116,8 @@ impl Client {
 
     /// The request that a tool call sends, for load that sends it many times.
     pub fn prepare(&mut self, name: &str, arguments: &Value) -> Result<Request<Full<Bytes>>, ClientError> {
-        let params = Map::from_iter([("name".to_owned(), json!(name)), ("arguments".to_owned(), arguments.clone())]);
+        let params =
+            Map::from_iter([("name".to_owned(), json!(name)), ("arguments".to_owned(), arguments.clone())]);
         self.build("tools/call", Some(name), params)
     }
 
@@ -131,7 +137,8 @@ impl Client {
                 "io.modelcontextprotocol/clientInfo": { "name": "portcullis", "version": env!("CARGO_PKG_VERSION") },
             }),
         );
-        let body = json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params }).to_string();
+        let body =
+            json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params }).to_string();
         let mut request = Request::builder()
             .method(Method::POST)
             .uri(&self.path)

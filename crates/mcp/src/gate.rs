@@ -34,6 +34,8 @@ pub trait Gate: Send + Sync + 'static {
     ) -> Result<Recorded<Option<Resource>>, NotRecorded>;
     /// Records that a session was used by another principal than its own.
     async fn session_misused(self: Arc<Self>, who: Authenticated<()>);
+    /// Records that an agent began a session or a stream.
+    async fn agent_connected(self: Arc<Self>, who: Authenticated<()>);
     /// Whether the gateway can do its work.
     fn health(&self) -> Health;
 }
@@ -71,6 +73,10 @@ impl Gate for Gateway {
 
     async fn session_misused(self: Arc<Self>, who: Authenticated<()>) {
         Gateway::session_misused(&self, who).await;
+    }
+
+    async fn agent_connected(self: Arc<Self>, who: Authenticated<()>) {
+        Gateway::agent_connected(&self, who).await;
     }
 
     fn health(&self) -> Health {

@@ -18,6 +18,8 @@ mod session;
 mod socket;
 mod stream;
 
+pub mod client;
+
 pub use config::{FrontConfig, HttpLimits, SessionLimits, StartError};
 pub use gate::Gate;
 pub use http::{

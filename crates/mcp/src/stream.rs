@@ -83,6 +83,7 @@ where
         stop: stop.clone(),
         out,
         handshake: false,
+        met: false,
     };
     let mut lines = Lines::new(reader, limits.line);
     let result = loop {
@@ -136,6 +137,8 @@ struct Stream {
     out: mpsc::Sender<Vec<u8>>,
     /// Whether the legacy handshake has been made.
     handshake: bool,
+    /// Whether it is recorded who is there.
+    met: bool,
 }
 
 /// The other side is nobody any more.
@@ -165,6 +168,9 @@ impl Stream {
             self.send(reply::failed(Some(request.id), &error, Era::Legacy)).await;
             return Err(Gone);
         };
+        if !std::mem::replace(&mut self.met, true) {
+            Arc::clone(&self.gate).agent_connected(who.clone()).await;
+        }
         match self.read(request) {
             Ok((Ask::Call(call), era)) => self.start(request, who, Ask::Call(call), era).await,
             Ok((ask, era)) => {

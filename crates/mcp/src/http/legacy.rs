@@ -29,7 +29,9 @@ pub(super) async fn request(
     let failed = |error: &RpcError| answered(reply::failed(Some(request.id), error, Era::Legacy));
     if request.method == "initialize" {
         return match Ask::read(&request.method, params, meta, Era::Legacy) {
-            Ok(Ask::Protocol(ProtocolAsk::Initialize(version))) => initialize(&exchange, request, version),
+            Ok(Ask::Protocol(ProtocolAsk::Initialize(version))) => {
+                initialize(&exchange, request, version).await
+            }
             Ok(_) => Ok(failed(&RpcError::Internal)),
             Err(error) => Ok(failed(&error)),
         };
@@ -138,7 +140,7 @@ pub(super) fn end(
     Ok(response)
 }
 
-fn initialize(
+async fn initialize(
     exchange: &Exchange<'_>,
     request: &wire::Request<'_>,
     version: ProtocolVersion,
@@ -153,6 +155,8 @@ fn initialize(
             NoSession::Full => Refused::Busy,
             NoSession::NoEntropy => Refused::Unavailable,
         })?;
+    // Waited for, so that a client that begins sessions for ever goes no faster than the journal.
+    Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone()).await;
     let reply = Reply::Protocol(ProtocolReply::Initialized(version));
     let mut response = answered(reply::send(reply, request.id, Era::Legacy));
     let value = HeaderValue::try_from(id).map_err(|_| Refused::Unavailable)?;

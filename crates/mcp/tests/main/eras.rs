@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use mcp::client::{Client, ClientError};
 use serde_json::json;
 
 use crate::gate::{structured, until};
@@ -253,4 +254,24 @@ async fn a_shutdown_lets_calls_end_and_then_ends_them() {
     until("the call waits", || served.gate.waiting.load(Ordering::SeqCst) == 1).await;
     served.front.shutdown(Duration::from_millis(50)).await;
     assert_eq!(structured(&stubborn.response().await.json())["cancelled"], true);
+}
+
+#[tokio::test]
+async fn our_own_client_speaks_as_others_do() {
+    let served = serve(config()).await;
+    let mut client = Client::connect(served.address(), "/mcp/credentials", Some("key-a")).await.unwrap();
+    let (tools, bytes) = client.list_tools().await.unwrap();
+    assert!(tools.contains(&"get_credential".to_owned()) && !tools.contains(&"ssh_execute".to_owned()));
+    assert!(bytes.starts_with(b"{\"jsonrpc\""));
+    let reply = client.call_tool("echo", &json!({ "x": "é" })).await.unwrap();
+    assert_eq!((reply.is_error, &reply.structured["arguments"]), (false, &json!("{\"x\":\"é\"}")));
+    assert!(client.call_tool("other", &json!({})).await.unwrap().is_error);
+    assert!(matches!(client.call_tool("unrecorded", &json!({})).await, Err(ClientError::Protocol(_))));
+    let prepared = client.prepare("echo", &json!({})).unwrap();
+    assert_eq!(prepared.headers()["mcp-name"], "echo");
+    let mut stranger = Client::connect(served.address(), "/mcp", None).await.unwrap();
+    match stranger.list_tools().await {
+        Err(ClientError::Refused { status, .. }) => assert_eq!(status, 401),
+        other => panic!("{other:?}"),
+    }
 }

@@ -23,6 +23,7 @@ pub(crate) struct TestGate {
     pub(crate) cancelled: Arc<AtomicUsize>,
     pub(crate) calls: AtomicUsize,
     pub(crate) misused: AtomicUsize,
+    pub(crate) connected: AtomicUsize,
     pub(crate) sick: AtomicBool,
     pub(crate) last_ip: Mutex<Option<IpAddr>>,
 }
@@ -35,6 +36,7 @@ impl TestGate {
             cancelled: Arc::default(),
             calls: AtomicUsize::new(0),
             misused: AtomicUsize::new(0),
+            connected: AtomicUsize::new(0),
             sick: AtomicBool::new(false),
             last_ip: Mutex::new(None),
         })
@@ -64,9 +66,15 @@ fn name_of(presented: &Presented<'_>) -> Option<&'static str> {
         (Some(&"key-a"), _, _) => Some("a"),
         (Some(&"key-b"), _, _) => Some("b"),
         (None, [name], _) if name == "agent.example" => Some("c"),
-        (None, [], Some("local")) => Some("local"),
+        (None, [], Some(user)) if user == "local" || is_this_user(user) => Some("local"),
         _ => None,
     }
+}
+
+/// Whether the tests run as this user.
+fn is_this_user(user: &str) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|own| user == gateway::control::user_name(own.uid()))
 }
 
 #[async_trait]
@@ -156,6 +164,10 @@ impl Gate for TestGate {
 
     async fn session_misused(self: Arc<Self>, _who: Authenticated<()>) {
         self.misused.fetch_add(1, Ordering::SeqCst);
+    }
+
+    async fn agent_connected(self: Arc<Self>, _who: Authenticated<()>) {
+        self.connected.fetch_add(1, Ordering::SeqCst);
     }
 
     fn health(&self) -> Health {

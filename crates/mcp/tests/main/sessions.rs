@@ -111,9 +111,11 @@ async fn sessions_exist_only_after_authentication_and_are_bounded() {
         let stranger = served.send(&initialize("2025-11-25").replace("X-API-Key", "wrong")).await;
         assert_eq!((stranger.status, stranger.header("mcp-session-id")), (401, None));
     }
+    assert_eq!(served.gate.connected.load(Ordering::SeqCst), 0);
     let first = begin(&served).await;
     let second = begin(&served).await;
     let third = begin(&served).await;
+    assert_eq!(served.gate.connected.load(Ordering::SeqCst), 3);
     assert_eq!(served.send(&call(&first, "echo")).await.status, 404, "it made room for the third");
     assert_eq!(served.send(&call(&second, "echo")).await.status, 200);
     assert_eq!(served.send(&call(&third, "echo")).await.status, 200);

@@ -229,21 +229,28 @@ async fn who_is_nobody_any_more_is_put_out() {
 }
 
 #[tokio::test]
-async fn the_agent_socket_serves_several_and_turns_unknown_users_away() {
+async fn the_agent_socket_serves_several_users_the_kernel_names() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mcp.sock");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
-    let (gate, closing): (Arc<dyn Gate>, _) = (TestGate::new(), CancellationToken::new());
-    let serving = tokio::spawn(serve_socket(listener, gate, StreamLimits::default(), 2, closing.clone()));
+    let (gate, closing) = (TestGate::new(), CancellationToken::new());
+    let gate_for_socket: Arc<dyn Gate> = gate.clone();
+    let serving = serve_socket(listener, gate_for_socket, StreamLimits::default(), 2, closing.clone());
+    let serving = tokio::spawn(serving);
     let mut clients = Vec::new();
     for _ in 0..2 {
         clients.push(Client::new(tokio::net::UnixStream::connect(&path).await.unwrap()));
     }
     for client in &mut clients {
-        // The test's own user is nobody to this gate: only the kernel's word counts.
-        assert_eq!(client.ask(INITIALIZE).await["error"]["message"], "authentication failed");
+        client.ask(INITIALIZE).await;
+        assert_eq!(structured(&client.ask(&call("1", "echo")).await)["principal"], "local");
+    }
+    assert_eq!(gate.connected.load(Ordering::SeqCst), 2);
+    let mut third = Client::new(tokio::net::UnixStream::connect(&path).await.unwrap());
+    assert_eq!(third.hear().await, None, "two at once");
+    closing.cancel();
+    for client in &mut clients {
         assert_eq!(client.hear().await, None);
     }
-    closing.cancel();
     tokio::time::timeout(Duration::from_secs(10), serving).await.unwrap().unwrap();
 }
