@@ -109,6 +109,7 @@ impl Pending {
             (Some(_) | None, _) => None,
         };
         let rules = facts.rules.iter().map(ToString::to_string).collect();
+        // A connector's error that held a secret was withheld from the agent; the journal does not keep it either.
         let elapsed = self.journal.clock.boot().since(self.opened);
         Ok(Body {
             phase: if self.stage == Stage::Intended { "complete" } else { "closed" },
@@ -125,8 +126,8 @@ impl Pending {
             command,
             exit_code: facts.exit_code,
             error_code: facts.error_code.map(|code| code.as_str().to_owned()),
-            vendor_code: limited(&facts.vendor_code),
-            reason: facts.reason.as_deref().map(|reason| text(reason, REASON)),
+            vendor_code: limited(&facts.vendor_code).filter(|_| !report.withheld),
+            reason: facts.reason.as_deref().map(|reason| text(reason, REASON)).filter(|_| !report.withheld),
             duration_ms: Some(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)),
             bytes_out: Some(report.bytes_out),
             withheld: report.withheld,

@@ -210,13 +210,13 @@ impl Writer {
         let Some(heads) = &self.heads else { return };
         let (head, boot) = (self.log.head(), self.clock.boot());
         let due = now_in_any_case || boot.since(self.state.signed_at) >= self.heads_every;
-        if due
-            && head.seq > self.state.signed_seq
-            && self.log.is_synced()
-            && heads.sign(head, self.clock.now())
-        {
+        if !due || head.seq <= self.state.signed_seq || !self.log.is_synced() {
+            return;
+        }
+        // Busy, perhaps because the file's machine hangs: not asked again before the next interval.
+        self.state.signed_at = boot;
+        if heads.sign(head, self.clock.now()) {
             self.state.signed_seq = head.seq;
-            self.state.signed_at = boot;
         }
     }
 

@@ -8,43 +8,52 @@ use zeroize::Zeroizing;
 
 pub(crate) type Pattern = Zeroizing<Vec<u8>>;
 
-/// Every named form of `secret`, to be found anywhere.
+/// Every named form of `secret` that is looked for as it stands; the others are in [`dense`].
 pub(crate) fn all(secret: &str) -> Vec<Pattern> {
-    let mut forms = brief(secret);
+    let mut forms = vec![pattern(secret.to_owned())];
     forms.extend(url(secret));
     forms.extend(html(secret));
     forms.extend(json(secret));
     forms.extend(shell(secret));
-    let utf16: Zeroizing<Vec<u8>> =
-        Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect());
-    forms.extend(hexadecimal(&utf16));
-    forms.extend(base64_cores(&utf16));
-    forms.push(utf16);
-    if !secret.is_ascii()
-        && let Ok(latin1) = secret.chars().map(|c| u8::try_from(u32::from(c))).collect::<Result<Vec<u8>, _>>()
-    {
-        forms.extend(base64_cores(&latin1));
-        forms.push(Zeroizing::new(latin1));
-    }
+    forms.push(utf16(secret));
+    forms.extend(latin1(secret));
     forms
 }
 
-/// The forms that cost little, for the many parts of a private key: plain, base64, hex, and the escapes of
-/// the three characters that base64 text has and encoders change.
-pub(crate) fn brief(secret: &str) -> Vec<Pattern> {
-    let mut forms = dense(secret);
-    forms.push(pattern(secret.to_owned()));
-    forms.push(pattern(percent(secret.as_bytes(), is_unreserved, false, false)));
-    forms.push(pattern(percent(secret.as_bytes(), is_unreserved, true, false)));
-    forms.push(pattern(secret.replace('/', "\\/")));
-    forms
-}
-
-/// The forms that are commonly broken into lines or groups: base64 and hex.
+/// The forms that are commonly broken into lines or groups: base64 and hex. None of their characters is
+/// removed with the breaks, so they are found unbroken as well.
 pub(crate) fn dense(secret: &str) -> Vec<Pattern> {
-    let mut forms = base64_cores(secret.as_bytes());
-    forms.extend(hexadecimal(secret.as_bytes()));
+    let spellings = [Some(pattern(secret.to_owned())), Some(utf16(secret)), latin1(secret)];
+    spellings.iter().flatten().flat_map(|bytes| [base64_cores(bytes), hexadecimal(bytes)].concat()).collect()
+}
+
+/// The escapes of the three characters that base64 text has and encoders change: for the many parts of a key.
+pub(crate) fn escapes_of_base64(text: &str) -> Vec<Pattern> {
+    [false, true]
+        .map(|upper| percent(text.as_bytes(), is_unreserved, upper, false))
+        .into_iter()
+        .chain([text.replace('/', "\\/")])
+        .filter(|escaped| escaped != text)
+        .map(pattern)
+        .collect()
+}
+
+/// Plain, in base64 and in hex: for the many parts of a key.
+pub(crate) fn dense_of_base64(text: &str) -> Vec<Pattern> {
+    let mut forms = vec![pattern(text.to_owned())];
+    forms.extend(base64_cores(text.as_bytes()));
+    forms.extend(hexadecimal(text.as_bytes()));
     forms
+}
+
+fn utf16(secret: &str) -> Pattern {
+    Zeroizing::new(secret.encode_utf16().flat_map(u16::to_le_bytes).collect())
+}
+
+/// One byte a character, where that differs from UTF-8 and is possible.
+fn latin1(secret: &str) -> Option<Pattern> {
+    let bytes = secret.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<u8>>>();
+    bytes.filter(|_| !secret.is_ascii()).map(Zeroizing::new)
 }
 
 /// The few whole forms that a very short secret is looked for in.
@@ -93,7 +102,8 @@ fn is_unreserved(byte: u8) -> bool {
 /// who encodes every byte; with hexadecimal digits of either case.
 fn url(secret: &str) -> Vec<Pattern> {
     let component = |b: u8| is_unreserved(b) || matches!(b, b'!' | b'*' | b'\'' | b'(' | b')');
-    let conventions: [(&dyn Fn(u8) -> bool, bool); 6] = [
+    let conventions: [(&dyn Fn(u8) -> bool, bool); 7] = [
+        (&is_unreserved, false),
         (&|b| is_unreserved(b) && b != b'~', true),
         (&|b| is_unreserved(b) && b != b'~' || b == b'*', true),
         (&component, false),

@@ -4,9 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-/// Characters of a line that are looked for: 24 bytes of key, far beyond chance, and still found when a line
+/// Characters of a line that are looked for: 18 bytes of key, far beyond chance, and still found when a line
 /// was cut short.
-const WINDOW: usize = 32;
+const WINDOW: usize = 24;
 
 /// Some [`WINDOW`] characters of every long line of every private key block in `text`: the first, if they are
 /// not public.

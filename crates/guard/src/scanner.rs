@@ -84,11 +84,13 @@ impl Scanner {
             return false;
         }
         let bare = without_deception(bytes);
-        if matches!(bare, Cow::Owned(_)) && self.finds_contiguous(&bare, edges) {
-            return true;
-        }
+        // What looks like an escape sequence may have swallowed a piece of a secret: look at both.
+        (matches!(bare, Cow::Owned(_)) && self.finds_form(&bare, edges)) || self.finds_form(bytes, edges)
+    }
+
+    fn finds_form(&self, bytes: &[u8], edges: Edges) -> bool {
         self.finds_contiguous(bytes, edges)
-            || self.unbroken.as_ref().is_some_and(|patterns| patterns.is_match(&without_breaks(&bare)))
+            || self.unbroken.as_ref().is_some_and(|patterns| patterns.is_match(&without_breaks(bytes)))
     }
 
     fn finds_contiguous(&self, bytes: &[u8], edges: Edges) -> bool {
@@ -153,9 +155,8 @@ impl Patterns {
     fn add_strong(&mut self, secret: &str) {
         let windows = pem::windows(secret);
         for window in &windows {
-            self.anywhere.extend(forms::brief(window));
-            self.unbroken.push(window.as_bytes().to_vec().into());
-            self.unbroken.extend(forms::dense(window));
+            self.anywhere.extend(forms::escapes_of_base64(window));
+            self.unbroken.extend(forms::dense_of_base64(window));
         }
         if secret.contains('\n') {
             let unix = zeroize::Zeroizing::new(secret.replace("\r\n", "\n"));
@@ -197,8 +198,9 @@ fn automaton(mut patterns: Vec<Pattern>) -> Result<Option<AhoCorasick>, aho_cora
     }
     patterns.sort_unstable_by(|a, b| a.as_slice().cmp(b.as_slice()));
     patterns.dedup();
+    // Quickest to build: most calls scan a few hundred bytes, and a scanner is built for each.
     AhoCorasick::builder()
-        .kind(Some(AhoCorasickKind::ContiguousNFA))
+        .kind(Some(AhoCorasickKind::NoncontiguousNFA))
         .build(patterns.iter().map(|pattern| pattern.as_slice()))
         .map(Some)
 }

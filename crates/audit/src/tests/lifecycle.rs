@@ -193,11 +193,17 @@ async fn what_the_guard_did_is_in_the_completion() {
         model::Answer { text: String::new(), structured: json!({}), is_error: false }
     });
     let pending = journal.pending(&principal(), origin(), &tool());
-    let facts = CompletionFacts { event: "secret_in_output", ..executed() };
+    let facts = CompletionFacts {
+        event: "secret_in_output",
+        reason: Some("login with correct horse battery failed".to_owned()),
+        vendor_code: Some("correct horse battery".to_owned()),
+        ..executed()
+    };
     journal.complete(pending, facts, guarded).await.unwrap();
     journal.shutdown().await.unwrap();
     let entry = entries(dir.path()).into_iter().find(|entry| entry.event == "secret_in_output").unwrap();
     assert_eq!((&entry.members["withheld"], &entry.members["bytes_out"]), (&json!(true), &json!(0)));
+    assert!(!entry.line.contains("correct horse"), "the error's text is withheld from the journal as well");
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ fn the_canary_is_found_in_every_named_form() {
         ("CSV", "\"Ka na'r\"\"y\\/<&>+%$`!é=?~*\""),
         ("painted by grep", "Ka na\u{1b}[01;31m\u{1b}[K'r\"y\u{1b}[m\u{1b}[K\\/<&>+%$`!é=?~*"),
         ("with zero-width characters", "Ka na'\u{200b}r\"y\\/<&>\u{2060}+%$`!é=?~*"),
+        ("base64 behind half an escape", "\u{1b}[S2EgbmEnciJ5XC88Jj4rJSRgIcOpPT9+Kg=="),
         ("folded", "Ka na'r\"y\\/\n<&>+%$`!é=?~*"),
     ] {
         found(form, output);
