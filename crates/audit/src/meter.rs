@@ -1,6 +1,6 @@
 //! Failed authentications, written down without letting strangers fill the disk or stall the gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,17 +91,35 @@ impl AuthFailureMeter {
         }
     }
 
-    /// Writes what is counted now; for the end.
+    /// Writes what is counted now; for the end. What could not be written is counted on.
     pub async fn flush(&self, journal: &Journal) {
-        for event in self.drain() {
-            if let Err(error) = journal.event(event).await {
+        let mut unwritten = Unwritten { meter: self, events: self.drain().into() };
+        while let Some(event) = unwritten.events.front() {
+            if let Err(error) = journal.event(event.clone()).await {
                 tracing::warn!(%error, "failed authentications could not be recorded");
+                return;
             }
+            unwritten.events.pop_front();
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Entries on their way; those that do not get there, also because the task ends, are counted again.
+struct Unwritten<'a> {
+    meter: &'a AuthFailureMeter,
+    events: VecDeque<Event>,
+}
+
+impl Drop for Unwritten<'_> {
+    fn drop(&mut self) {
+        let left =
+            self.events.iter().filter_map(|event| event.fields.get("count").and_then(Value::as_u64)).sum();
+        let mut counts = self.meter.lock();
+        counts.others = counts.others.saturating_add(left);
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) truncate_fails: bool,
     /// New files cannot be made.
     pub(crate) create_fails: bool,
+    /// How long a sync takes at least.
+    pub(crate) sync_takes: std::time::Duration,
     /// Syncs seen.
     pub(crate) syncs: usize,
 }
@@ -97,6 +99,7 @@ impl LogFile for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let mut plan = self.plan.0.lock().unwrap();
+        std::thread::sleep(plan.sync_takes);
         plan.syncs += 1;
         if plan.sync_failures > 0 {
             plan.sync_failures -= 1;

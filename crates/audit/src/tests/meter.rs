@@ -51,6 +51,19 @@ fn an_ipv6_network_is_one_source() {
 }
 
 #[tokio::test]
+async fn what_a_failing_journal_does_not_take_is_counted_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::for_test(dir.path()).unwrap();
+    journal.shutdown().await.unwrap();
+    let meter = AuthFailureMeter::new();
+    for host in 0..5 {
+        meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http");
+    }
+    meter.flush(&journal).await;
+    assert_eq!(total(&meter.drain()), 5);
+}
+
+#[tokio::test]
 async fn anonymous_flood_does_not_stall_a_principal() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::for_test(dir.path()).unwrap();
@@ -63,6 +76,7 @@ async fn anonymous_flood_does_not_stall_a_principal() {
         meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http");
     }
     call(&journal).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
     task.abort();
     meter.flush(&journal).await;
     journal.event(event("config_reloaded")).await.unwrap();
