@@ -31,3 +31,7 @@ pub use endpoint::Endpoint;
 pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;
+
+/// What the fronts need of the crates behind the gateway, so that they depend on it alone.
+pub use audit::{Origin, Recorded};
+pub use tools::{Tool, ToolSpec};

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use audit::Recorded;
 use gateway::{
-    Authenticated, Endpoint, Gateway, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall,
-    ToolList, Unauthenticated,
+    Authenticated, Endpoint, Gateway, Health, NotRecorded, Presented, Recorded, Resource, ResourceListing,
+    ToolCall, ToolList, Unauthenticated,
 };
 use model::Answer;
 

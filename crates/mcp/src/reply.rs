@@ -3,8 +3,7 @@
 //! A [`Reply`] is either of the protocol itself, whose variants have no room for what a target said, or a value
 //! that the journal has recorded. There is no third kind.
 
-use audit::Recorded;
-use gateway::{Resource, ResourceListing, ToolList};
+use gateway::{Recorded, Resource, ResourceListing, ToolList};
 use model::Answer;
 use serde_json::Value;
 use wire::{
@@ -181,7 +180,7 @@ fn no_such_cursor() -> RpcError {
 }
 
 /// Schemas are built per listing: a listing is rare, and keeping them would hold what a reload may change.
-type Page<'l> = Vec<(&'l tools::ToolSpec, Value)>;
+type Page<'l> = Vec<(&'l gateway::ToolSpec, Value)>;
 
 fn tools_page<'l>(list: &'l ToolList, cursor: Option<&Cursor>) -> Option<(Page<'l>, Option<Cursor>)> {
     let (page, next) = Cursor::page(cursor, &list.0, PAGE, |tool| tool.spec().name.as_str())?;

@@ -85,32 +85,7 @@ where
         handshake: false,
         met: false,
     };
-    let mut lines = Lines::new(reader, limits.line);
-    let result = loop {
-        let line = tokio::select! {
-            biased;
-            () = closing.cancelled() => break Ok(()),
-            // Nobody reads any more.
-            () = stream.out.closed() => break Ok(()),
-            line = lines.next() => line,
-        };
-        match line {
-            Ok(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-            Ok(Line::Whole(line)) => tokio::select! {
-                biased;
-                result = stream.message(line) => if result.is_err() { break Ok(()) },
-                // Also when an answer waits for a reader that does not read.
-                () = closing.cancelled() => break Ok(()),
-            },
-            Ok(Line::TooLong) => {
-                let error = RpcError::InvalidRequest("a message is longer than this stream takes");
-                stream.send(reply::failed(None, &error, Era::Legacy)).await;
-                break Ok(());
-            }
-            Ok(Line::End) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
+    let result = stream.listen(Lines::new(reader, limits.line), &closing).await;
     stream.drain(&stop).await;
     drop(stream);
     // The writer ends when every answer has been written; it is not waited for when nobody reads them.
@@ -145,6 +120,37 @@ struct Stream {
 struct Gone;
 
 impl Stream {
+    /// Takes messages until there are no more, or nobody is there to answer.
+    async fn listen<R: AsyncRead + Unpin>(
+        &mut self,
+        mut lines: Lines<R>,
+        closing: &CancellationToken,
+    ) -> io::Result<()> {
+        loop {
+            let line = tokio::select! {
+                biased;
+                () = closing.cancelled() => return Ok(()),
+                // Nobody reads any more.
+                () = self.out.closed() => return Ok(()),
+                line = lines.next() => line?,
+            };
+            let taken = match line {
+                Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => continue,
+                // Given up also when an answer waits for a reader that does not read.
+                Line::Whole(line) => closing.run_until_cancelled(self.message(line)).await,
+                Line::TooLong => {
+                    let error = RpcError::InvalidRequest("a message is longer than this stream takes");
+                    self.send(reply::failed(None, &error, Era::Legacy)).await;
+                    None
+                }
+                Line::End => None,
+            };
+            if !matches!(taken, Some(Ok(()))) {
+                return Ok(());
+            }
+        }
+    }
+
     async fn message(&mut self, line: &[u8]) -> Result<(), Gone> {
         match Message::parse(line, ScanLimits { depth: self.limits.depth }) {
             Ok(Message::Request(request)) => self.request(&request).await,

@@ -4,6 +4,12 @@
 
 use std::borrow::Cow;
 
+mod lexer;
+mod role;
+
+use lexer::Lexer;
+use role::Role;
+
 /// What bounds a message beside its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScanLimits {
@@ -74,66 +80,9 @@ pub fn scan(bytes: &[u8], limits: ScanLimits) -> Result<&str, Malformed> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
     let limit = limits.depth.min(100);
-    Scanner { text, bytes, at: 0, keys: Vec::with_capacity(16), frames: Vec::with_capacity(8), limit }
+    Scanner { lexer: Lexer::new(text), keys: Vec::with_capacity(16), frames: Vec::with_capacity(8), limit }
         .document()?;
     Ok(text)
-}
-
-const ENVELOPE_KEYS: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
-const PARAMS_KEYS: &[&str] = &[
-    "_meta",
-    "name",
-    "arguments",
-    "uri",
-    "cursor",
-    "protocolVersion",
-    "capabilities",
-    "clientInfo",
-    "requestId",
-    "reason",
-    "requestState",
-    "inputResponses",
-    "task",
-    "level",
-    "progressToken",
-];
-const META_KEYS: &[&str] = &[
-    "progressToken",
-    "io.modelcontextprotocol/protocolVersion",
-    "io.modelcontextprotocol/clientCapabilities",
-    "io.modelcontextprotocol/clientInfo",
-    "io.modelcontextprotocol/logLevel",
-];
-
-// Longer numbers are legal JSON, but no reader we know keeps them, and reading one costs more than it is worth.
-const NUMBER_MAX: usize = 128;
-
-/// Which keys of an object the protocol itself reads.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Envelope,
-    Params,
-    Meta,
-    Free,
-}
-
-impl Role {
-    fn of_member(self, key: &str) -> Self {
-        match (self, key) {
-            (Self::Envelope, "params") => Self::Params,
-            (Self::Params, "_meta") => Self::Meta,
-            _ => Self::Free,
-        }
-    }
-
-    fn keys(self) -> &'static [&'static str] {
-        match self {
-            Self::Envelope => ENVELOPE_KEYS,
-            Self::Params => PARAMS_KEYS,
-            Self::Meta => META_KEYS,
-            Self::Free => &[],
-        }
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -143,9 +92,7 @@ enum Frame {
 }
 
 struct Scanner<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
-    at: usize,
+    lexer: Lexer<'a>,
     /// The keys of all open objects; each frame knows where its own begin.
     keys: Vec<Cow<'a, str>>,
     frames: Vec<Frame>,
@@ -154,8 +101,8 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn document(&mut self) -> Result<(), Malformed> {
-        self.space();
-        if self.peek() == Some(b'[') {
+        self.lexer.space();
+        if self.lexer.peek() == Some(b'[') {
             return Err(Malformed::Batch);
         }
         loop {
@@ -163,30 +110,30 @@ impl<'a> Scanner<'a> {
                 continue;
             }
             if self.after_value()? {
-                return if self.at == self.bytes.len() { Ok(()) } else { self.wrong() };
+                return if self.lexer.is_done() { Ok(()) } else { self.lexer.wrong() };
             }
         }
     }
 
     /// Reads a value, or the opening of one; true if its first inner value comes next.
     fn value(&mut self) -> Result<bool, Malformed> {
-        match self.peek() {
+        match self.lexer.peek() {
             Some(b'{') => return self.open_object(),
             Some(b'[') => {
                 self.push(Frame::Array)?;
-                self.space();
-                if self.peek() != Some(b']') {
+                self.lexer.space();
+                if self.lexer.peek() != Some(b']') {
                     return Ok(true);
                 }
-                self.at += 1;
+                self.lexer.skip();
                 self.frames.pop();
             }
-            Some(b'"') => drop(self.string()?),
-            Some(b't') => self.word(b"true")?,
-            Some(b'f') => self.word(b"false")?,
-            Some(b'n') => self.word(b"null")?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => return self.wrong(),
+            Some(b'"') => drop(self.lexer.string()?),
+            Some(b't') => self.lexer.word(b"true")?,
+            Some(b'f') => self.lexer.word(b"false")?,
+            Some(b'n') => self.lexer.word(b"null")?,
+            Some(b'-' | b'0'..=b'9') => self.lexer.number()?,
+            _ => return self.lexer.wrong(),
         }
         Ok(false)
     }
@@ -200,9 +147,9 @@ impl<'a> Scanner<'a> {
             Some(Frame::Array) => Role::Free,
         };
         self.push(Frame::Object { first_key: self.keys.len(), role })?;
-        self.space();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
+        self.lexer.space();
+        if self.lexer.peek() == Some(b'}') {
+            self.lexer.skip();
             self.frames.pop();
             return Ok(false);
         }
@@ -213,35 +160,35 @@ impl<'a> Scanner<'a> {
     /// Reads what follows a complete value; true if the document is complete.
     fn after_value(&mut self) -> Result<bool, Malformed> {
         loop {
-            self.space();
+            self.lexer.space();
             let Some(frame) = self.frames.last().copied() else { return Ok(true) };
-            match (frame, self.peek()) {
+            match (frame, self.lexer.peek()) {
                 (Frame::Object { role, .. }, Some(b',')) => {
-                    self.at += 1;
-                    self.space();
+                    self.lexer.skip();
+                    self.lexer.space();
                     self.key(role)?;
                     return Ok(false);
                 }
                 (Frame::Array, Some(b',')) => {
-                    self.at += 1;
-                    self.space();
+                    self.lexer.skip();
+                    self.lexer.space();
                     return Ok(false);
                 }
                 (Frame::Object { first_key, .. }, Some(b'}')) => {
-                    self.at += 1;
+                    self.lexer.skip();
                     self.close_object(first_key)?;
                 }
                 (Frame::Array, Some(b']')) => {
-                    self.at += 1;
+                    self.lexer.skip();
                     self.frames.pop();
                 }
-                _ => return self.wrong(),
+                _ => return self.lexer.wrong(),
             }
         }
     }
 
     fn close_object(&mut self, first_key: usize) -> Result<(), Malformed> {
-        let at = self.at;
+        let at = self.lexer.at();
         let keys = self.keys.get_mut(first_key..).unwrap_or_default();
         let duplicate = if keys.len() <= 8 {
             keys.iter().enumerate().any(|(index, key)| keys.iter().take(index).any(|earlier| earlier == key))
@@ -259,165 +206,20 @@ impl<'a> Scanner<'a> {
     }
 
     fn key(&mut self, role: Role) -> Result<(), Malformed> {
-        if self.peek() != Some(b'"') {
-            return self.wrong();
+        if self.lexer.peek() != Some(b'"') {
+            return self.lexer.wrong();
         }
-        let key = self.string()?;
-        if let Some(expected) = case_variant(&key, role.keys()) {
+        let key = self.lexer.string()?;
+        if let Some(expected) = role.case_variant(&key) {
             return Err(Malformed::CaseVariant { expected });
         }
         self.keys.push(key);
-        self.space();
-        if self.peek() != Some(b':') {
-            return self.wrong();
+        self.lexer.space();
+        if self.lexer.peek() != Some(b':') {
+            return self.lexer.wrong();
         }
-        self.at += 1;
-        self.space();
-        Ok(())
-    }
-
-    /// Reads a string, and returns it with its escapes resolved.
-    fn string(&mut self) -> Result<Cow<'a, str>, Malformed> {
-        self.at += 1;
-        let start = self.at;
-        let mut owned: Option<String> = None;
-        loop {
-            let run = self.at;
-            let rest = self.bytes.get(run..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)) else {
-                self.at = self.bytes.len();
-                return self.wrong();
-            };
-            self.at += length;
-            // The stops are ASCII, so both ends are character boundaries.
-            let plain = self.text.get(run..self.at).unwrap_or_default();
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(match owned {
-                        None => Cow::Borrowed(self.text.get(start..self.at - 1).unwrap_or_default()),
-                        Some(mut owned) => {
-                            owned.push_str(plain);
-                            Cow::Owned(owned)
-                        }
-                    });
-                }
-                Some(b'\\') => {
-                    let c = self.escape()?;
-                    let owned = owned.get_or_insert_with(String::new);
-                    owned.push_str(plain);
-                    owned.push(c);
-                }
-                _ => return self.wrong(),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<char, Malformed> {
-        let start = self.at;
-        self.at += 1;
-        let c = match self.peek() {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => return self.unicode_escape(start),
-            _ => return self.wrong(),
-        };
-        self.at += 1;
-        Ok(c)
-    }
-
-    fn unicode_escape(&mut self, start: usize) -> Result<char, Malformed> {
-        let lone = Malformed::LoneSurrogate { at: start };
-        let first = self.four_hex()?;
-        if !(0xd800..0xe000).contains(&first) {
-            return char::from_u32(first).ok_or(lone);
-        }
-        if first >= 0xdc00 || self.peek() != Some(b'\\') || self.bytes.get(self.at + 1) != Some(&b'u') {
-            return Err(lone);
-        }
-        self.at += 1;
-        let second = self.four_hex()?;
-        if !(0xdc00..0xe000).contains(&second) {
-            return Err(lone);
-        }
-        char::from_u32(0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)
-    }
-
-    /// Reads `uXXXX`, standing on the `u`.
-    fn four_hex(&mut self) -> Result<u32, Malformed> {
-        self.at += 1;
-        let mut value = 0;
-        for _ in 0..4 {
-            let Some(digit) = self.peek().and_then(|b| char::from(b).to_digit(16)) else {
-                return self.wrong();
-            };
-            value = value * 16 + digit;
-            self.at += 1;
-        }
-        Ok(value)
-    }
-
-    fn number(&mut self) -> Result<(), Malformed> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            Some(b'1'..=b'9') => self.digits(),
-            _ => return self.wrong(),
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.some_digits()?;
-        }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
-            }
-            self.some_digits()?;
-        }
-        let length = self.at - start;
-        // Twenty characters hold no number that is out of range without an exponent.
-        if length > NUMBER_MAX {
-            return Err(Malformed::Number { at: start });
-        }
-        let text = self.text.get(start..self.at).unwrap_or_default();
-        if length > 20 || text.contains(['e', 'E']) {
-            let finite = text.parse::<f64>().is_ok_and(f64::is_finite);
-            if !finite {
-                return Err(Malformed::Number { at: start });
-            }
-        }
-        Ok(())
-    }
-
-    fn some_digits(&mut self) -> Result<(), Malformed> {
-        if !matches!(self.peek(), Some(b'0'..=b'9')) {
-            return self.wrong();
-        }
-        self.digits();
-        Ok(())
-    }
-
-    fn digits(&mut self) {
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
-        }
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), Malformed> {
-        if !self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
-            return self.wrong();
-        }
-        self.at += word.len();
+        self.lexer.skip();
+        self.lexer.space();
         Ok(())
     }
 
@@ -425,34 +227,10 @@ impl<'a> Scanner<'a> {
         if self.frames.len() >= self.limit {
             return Err(Malformed::Depth { limit: self.limit });
         }
-        self.at += 1;
+        self.lexer.skip();
         self.frames.push(frame);
         Ok(())
     }
-
-    fn space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn wrong<T>(&self) -> Result<T, Malformed> {
-        Err(Malformed::Syntax { at: self.at })
-    }
-}
-
-/// The protocol key that a reader without regard to case would take this one for.
-fn case_variant(key: &str, known: &'static [&'static str]) -> Option<&'static str> {
-    if key.is_ascii() {
-        return known.iter().find(|name| key.eq_ignore_ascii_case(name) && key != **name).copied();
-    }
-    // Some readers fold `ſ` and the Kelvin sign too; upper and then lower case maps both to ASCII.
-    let folded: String = key.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    known.iter().find(|name| folded.eq_ignore_ascii_case(name)).copied()
 }
 
 #[cfg(test)]

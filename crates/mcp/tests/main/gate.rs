@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use audit::{Origin, Recorded};
 use gateway::{
-    Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
-    Unauthenticated,
+    Authenticated, Endpoint, Health, NotRecorded, Origin, Presented, Recorded, Resource, ResourceListing,
+    ToolCall, ToolList, Unauthenticated,
 };
 use mcp::Gate;
 use model::{Answer, Principal, PrincipalId};
