@@ -6,7 +6,7 @@ use model::{ErrorCode, Exit, Shell};
 use testkit::{Dropbear, Sshd};
 use tokio::time::Instant;
 
-use crate::rig::{Call, Rig, stderr, stdout};
+use crate::rig::{Call, Rig, acted, stderr, stdout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_is_run_and_everything_of_it_comes_back() {
@@ -64,6 +64,23 @@ async fn output_beyond_the_bound_is_counted_and_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn new_keys_are_exchanged_in_the_middle_of_output() {
+    let sshd = Sshd::options().line("RekeyLimit 1M").start();
+    let rig = Rig::of(&sshd);
+    let mut call = Call { output: 100, ..Call::new("head -c 20000000 /dev/zero", sshd.password()) };
+    let (outcome, other) = tokio::join!(rig.exec(&mut call), async {
+        let mut outcomes = Vec::new();
+        for _ in 0..5 {
+            outcomes.push(rig.exec(&mut Call::new("echo ok", sshd.password())).await);
+        }
+        outcomes
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!((outcome.streams[0].total, outcome.exit), (20_000_000, Some(Exit::Status(0))));
+    assert!(other.iter().all(|outcome| outcome.as_ref().is_ok_and(|o| stdout(o) == "ok\n")), "{other:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn time_ends_a_command_and_its_end_is_told() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);
@@ -84,6 +101,7 @@ async fn time_ends_a_command_and_its_end_is_told() {
 async fn what_a_command_left_behind_does_not_take_its_result_away() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);
+    rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
     let mut call = Call::new("sh -c 'sleep 30 & echo started; exit 4'", sshd.password());
     call.timeout = Duration::from_millis(1500);
     let outcome = rig.exec(&mut call).await.unwrap();
@@ -117,21 +135,26 @@ async fn a_caller_that_goes_away_ends_its_command() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);
     let marker = sshd.home().join("still-running");
-    let line = Box::leak(format!("sh -c 'sleep 2; touch {}'", marker.display()).into_boxed_str());
+    let line = format!("sh -c 'count-act on; sleep 2; touch {}'", marker.display());
+    let line = Box::leak(line.into_boxed_str());
     // Cancelled by name.
     let mut call = Call::new(line, sshd.password());
     let cancel = call.cancel.clone();
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(800)).await;
-        cancel.cancel();
-    });
-    let failure = rig.exec(&mut call).await.unwrap_err();
+    let ((), failure) = tokio::join!(
+        async {
+            acted(&sshd, 1).await;
+            cancel.cancel();
+        },
+        async { rig.exec(&mut call).await.unwrap_err() }
+    );
     assert_eq!(failure.code(), ErrorCode::CallCancelled);
     assert!(failure.message().contains("signal TERM"), "{}", failure.message());
     // Dropped on the way.
     let mut call = Call::new(line, sshd.password());
-    let dropped = tokio::time::timeout(Duration::from_millis(500), rig.exec(&mut call)).await;
-    assert!(dropped.is_err());
+    tokio::select! {
+        _ = rig.exec(&mut call) => panic!("it cannot have ended"),
+        () = acted(&sshd, 2) => {}
+    }
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert!(!marker.exists(), "the command was ended both times");
 }

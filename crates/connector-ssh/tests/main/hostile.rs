@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::host::{Behaviour, HostileHost};
 use self::line::Line;
-use crate::rig::{Call, Rig, stdout};
+use crate::rig::{Call, Rig, acted, stdout};
 
 /// What a raw peer does with an accepted socket.
 type Raw = fn(tokio::net::TcpStream) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -254,18 +254,19 @@ async fn a_line_that_freezes_during_a_command_is_noticed() {
     let rig = Rig::new("127.0.0.1", line.port, sshd.user(), &known_through(&line, &sshd));
     let watchdog = Duration::from_millis(300);
     rig.connector.configure(SshSettings { watchdog, ..rig.settings.clone() });
-    let mut call = Call::new("sleep 300", sshd.password());
+    let running = "sh -c 'count-act on; sleep 300'";
+    let mut call = Call { timeout: Duration::from_secs(100), ..Call::new(running, sshd.password()) };
     let begun = Instant::now();
     let ((), failure) = tokio::join!(
         async {
-            tokio::time::sleep(Duration::from_millis(1500)).await;
+            acted(&sshd, 1).await;
             line.freeze();
         },
         async { rig.exec(&mut call).await.unwrap_err() }
     );
     assert_eq!(failure.code(), ErrorCode::TargetUnreachable, "{failure:?}");
     assert!(failure.message().contains("not known"), "{failure:?}");
-    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use model::ErrorCode;
 use testkit::Sshd;
 use tokio::time::Instant;
 
-use crate::rig::{Call, Rig, stdout};
+use crate::rig::{Call, Rig, acted, stdout};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_on_the_hosts_own_credential_share_and_handles_never_do() {
@@ -96,19 +96,21 @@ async fn a_lockdown_ends_what_runs() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);
     rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
-    for version in [Some("1"), None] {
-        let mut call = Call { version, ..Call::new("sleep 300", sshd.password()) };
+    for (running, version) in [Some("1"), None].into_iter().enumerate() {
+        let line = "sh -c 'count-act on; sleep 300'";
+        let mut call =
+            Call { version, timeout: Duration::from_secs(100), ..Call::new(line, sshd.password()) };
         let begun = Instant::now();
         let ((), failure) = tokio::join!(
             async {
-                tokio::time::sleep(Duration::from_millis(1500)).await;
+                acted(&sshd, running + 1).await;
                 rig.connector.close_all();
             },
             async { rig.exec(&mut call).await.unwrap_err() }
         );
         assert_eq!(failure.code(), ErrorCode::TargetUnreachable, "{failure:?}");
         assert!(failure.message().contains("not known"), "{failure:?}");
-        assert!(begun.elapsed() < Duration::from_secs(4));
+        assert!(begun.elapsed() < Duration::from_secs(20));
     }
     rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
 }

@@ -192,6 +192,17 @@ impl Call {
     }
 }
 
+/// Waits until the account's `count-act` has been called this often: the command is running.
+pub(crate) async fn acted(sshd: &Sshd, times: usize) {
+    for _ in 0..1000 {
+        if sshd.acts().len() >= times {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the command never ran: {}", sshd.log());
+}
+
 pub(crate) fn stdout(outcome: &Outcome) -> String {
     text(outcome, "stdout")
 }
