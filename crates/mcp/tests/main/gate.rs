@@ -111,7 +111,7 @@ impl Gate for TestGate {
                         if let Some(progress) = &call.progress {
                             progress(bytes);
                         }
-                        tokio::time::sleep(Duration::from_millis(450)).await;
+                        tokio::time::sleep(Duration::from_millis(1000)).await;
                     }
                     json!({ "progressed": call.progress.is_some() })
                 }

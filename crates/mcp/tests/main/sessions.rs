@@ -128,12 +128,32 @@ async fn sessions_exist_only_after_authentication_and_are_bounded() {
 }
 
 #[tokio::test]
+async fn a_thousand_handshakes_hold_no_more_than_one_principals_share() {
+    let sessions = SessionLimits { per_principal: 3, ..SessionLimits::default() };
+    let served = serve(FrontConfig { sessions, ..config() }).await;
+    let mut connection = served.connect().await;
+    let mut ids = Vec::new();
+    for _ in 0..1000 {
+        let response = connection.ask(&initialize("2025-11-25")).await;
+        ids.push(response.header("mcp-session-id").unwrap().to_owned());
+    }
+    let mut alive = 0;
+    for id in &ids {
+        alive += usize::from(connection.ask(&legacy(id, "ping", "{}")).await.status == 200);
+    }
+    assert_eq!(alive, 3);
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000, "no id comes twice");
+}
+
+#[tokio::test]
 async fn idle_sessions_end() {
-    let sessions = SessionLimits { idle: Duration::from_millis(300), ..SessionLimits::default() };
+    let sessions = SessionLimits { idle: Duration::from_millis(1500), ..SessionLimits::default() };
     let served = serve(FrontConfig { sessions, ..config() }).await;
     let session = begin(&served).await;
     assert_eq!(served.send(&call(&session, "echo")).await.status, 200);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_millis(1700)).await;
     assert_eq!(served.send(&call(&session, "echo")).await.status, 404);
 }
 
