@@ -1,7 +1,7 @@
 //! The decision: one Cedar request per part, all must be permitted, anything unclear is a no.
 
 use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
-use model::{Action, Limits, Principal, RuleName, SubAction, Target};
+use model::{Action, Limits, Principal, RuleName, SubAction, Target, TargetKind};
 
 use crate::compile::BUILT_IN_ID;
 use crate::decision::Basis;
@@ -9,6 +9,7 @@ use crate::explain::{self, Refusal};
 use crate::files::Reach;
 use crate::rule::Effect;
 use crate::snapshot::CompiledRule;
+use crate::vocabulary::BUILT_IN;
 use crate::{
     Allowed, ApprovalRequirement, Denial, Fences, Moment, NetworkFence, Obligations, Snapshot, ToolFacts,
     command,
@@ -76,7 +77,7 @@ impl Snapshot {
             };
             let considered = match place.take().filter(|considered| std::ptr::eq(considered.target, target)) {
                 Some(considered) => considered,
-                None => Considered::new(self, asked, target).map_err(|e| explain::unsayable(&e))?,
+                None => Considered::new(self, asked, target).map_err(|_| explain::unsayable())?,
             };
             match (self.part(asked, &considered, part), part) {
                 (Ok(grant), _) => {
@@ -142,9 +143,8 @@ impl Snapshot {
         let request = self
             .facts
             .request(principal, tool, considered.target, part, moment, names)
-            .map_err(|message| Refusal::Failed { rule: None, message })?;
-        let policies =
-            considered.policies(self, matched).map_err(|message| Refusal::Failed { rule: None, message })?;
+            .map_err(|_| Refusal::Failed(None))?;
+        let policies = considered.policies(self, matched).map_err(|_| Refusal::Failed(None))?;
         self.ask(&request, &policies, &considered.entities)
     }
 
@@ -157,7 +157,7 @@ impl Snapshot {
                     self.origin(e.policy_id()).name()
                 }
             };
-            return Err(Refusal::Failed { rule, message: error.to_string() });
+            return Err(Refusal::Failed(rule));
         }
         let mut origins: Vec<Origin<'_>> =
             response.diagnostics().reason().map(|id| self.origin(id)).collect();
@@ -259,6 +259,7 @@ pub(crate) struct Considered<'a> {
     pub(crate) rules: Vec<&'a CompiledRule>,
     raw: Vec<&'a crate::files::RawPolicy>,
     entities: Entities,
+    built_in: bool,
 }
 
 impl<'a> Considered<'a> {
@@ -280,7 +281,8 @@ impl<'a> Considered<'a> {
             let reach = Reach::new(&snapshot.facts, asked.principal, asked.tool, Some(target));
             snapshot.raw.iter().filter(|raw| raw.may_apply(&reach)).collect()
         };
-        Ok(Self { target, rules, raw, entities })
+        let built_in = target.kind == TargetKind::Gateway && BUILT_IN.contains(&asked.tool.name.as_str());
+        Ok(Self { target, rules, raw, entities, built_in })
     }
 
     /// Rules that permit and apply here, whether or not they cover the part.
@@ -291,7 +293,10 @@ impl<'a> Considered<'a> {
     /// Rules that do not match are left out: their policies ask for the match first.
     fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<PolicySet, String> {
         let mut set = PolicySet::new();
-        let all = std::iter::once(&snapshot.built_in)
+        let all = self
+            .built_in
+            .then_some(&snapshot.built_in)
+            .into_iter()
             .chain(matched.iter().map(|r| &r.policy))
             .chain(self.raw.iter().map(|raw| &raw.policy));
         for policy in all {

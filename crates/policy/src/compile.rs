@@ -19,11 +19,24 @@ use crate::{CedarFile, LintWarning, RuleProblem, Snapshot, Vocabulary, lint};
 /// The id of the policy behind what needs no rule.
 pub(crate) const BUILT_IN_ID: &str = "built-in";
 
-pub(crate) fn compile(
-    rules: Vec<Rule>,
-    cedar: Vec<CedarFile>,
-    vocabulary: &Vocabulary,
-) -> Result<(Snapshot, Vec<LintWarning>), Vec<RuleProblem>> {
+/// Cedar's parser and validator recurse deeper than the stacks of ordinary threads are long.
+const STACK: usize = 256 * 1024 * 1024;
+
+type Compiled = Result<(Snapshot, Vec<LintWarning>), Vec<RuleProblem>>;
+
+/// Compiles on a thread of its own with a long stack, of which only what is used takes memory.
+pub(crate) fn compile(rules: Vec<Rule>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary) -> Compiled {
+    let internal = |message: &str| Err(vec![RuleProblem::new("rule", format!("internal: {message}"))]);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-compile".to_owned()).stack_size(STACK);
+        match thread.spawn_scoped(scope, || compile_here(rules, cedar, vocabulary)) {
+            Ok(running) => running.join().unwrap_or_else(|_| internal("compiling the policy failed")),
+            Err(e) => internal(&format!("no thread to compile the policy on: {e}")),
+        }
+    })
+}
+
+fn compile_here(rules: Vec<Rule>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary) -> Compiled {
     let mut problems = names(&rules, vocabulary);
     let defect = |message: String| vec![RuleProblem::new("rule", format!("internal: {message}"))];
     let validator = Validator::new(schema(vocabulary).map_err(defect)?);

@@ -19,13 +19,8 @@ pub(crate) enum Refusal {
     Opaque(&'static str),
     /// A rule forbids it.
     Forbidden(Option<RuleName>),
-    /// A policy could not be evaluated.
-    Failed {
-        /// Which.
-        rule: Option<RuleName>,
-        /// What Cedar said: for the operator's eyes, so not part of the denial.
-        message: String,
-    },
+    /// A policy could not be evaluated. What Cedar says about it holds values of the policy, so it is not kept.
+    Failed(Option<RuleName>),
     /// Nothing permits it.
     NoRule,
 }
@@ -34,12 +29,9 @@ pub(crate) fn nothing_asked() -> Denial {
     plain(ErrorCode::DeniedNoRule, None, "the action has no parts, so there is nothing to permit".to_owned())
 }
 
-pub(crate) fn unsayable(message: &str) -> Denial {
-    plain(
-        ErrorCode::DeniedForbidden,
-        None,
-        format!("the facts of the call could not be put to the policy: {message}"),
-    )
+pub(crate) fn unsayable() -> Denial {
+    let reason = "the facts of the call could not be put to the policy, so nothing is permitted".to_owned();
+    plain(ErrorCode::DeniedForbidden, None, reason)
 }
 
 pub(crate) fn denial(
@@ -69,11 +61,9 @@ pub(crate) fn denial(
             denial.hint = Some("no other rule can permit what a rule forbids".to_owned());
             denial
         }
-        Refusal::Failed { rule, message } => {
+        Refusal::Failed(rule) => {
             let by = rule.as_ref().map_or_else(String::new, |rule| format!(" rule `{rule}`"));
-            let detail = message.chars().take(300).collect::<String>();
-            let reason =
-                format!("{what}: the policy{by} could not be evaluated, so nothing is permitted: {detail}");
+            let reason = format!("{what}: the policy{by} could not be evaluated, so nothing is permitted");
             let mut denial = plain(ErrorCode::DeniedForbidden, rule, reason);
             denial.hint = Some("the operator must correct the condition of that rule".to_owned());
             denial

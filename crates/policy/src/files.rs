@@ -11,10 +11,14 @@ use model::{Principal, RuleName, Target};
 
 use crate::cedar::Facts;
 use crate::problem::Place;
+use crate::rule::bracket_depth;
 use crate::{RuleProblem, ToolFacts};
 
 /// The largest Cedar file, in bytes.
 const MAX_FILE: usize = 1024 * 1024;
+
+/// How deep brackets may nest in it: Cedar's parser recurses.
+const MAX_DEPTH: usize = 64;
 
 /// A file of Cedar policies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +83,9 @@ pub(crate) fn parse(file: &CedarFile, at: usize) -> Result<Vec<RawPolicy>, Vec<R
     let problem = |message: String| RuleProblem::new("cedar", message).place(Place::Cedar(at));
     if file.text.len() > MAX_FILE {
         return Err(vec![problem(format!("the file is larger than {MAX_FILE} bytes"))]);
+    }
+    if bracket_depth(&file.text) > MAX_DEPTH {
+        return Err(vec![problem(format!("brackets nest deeper than {MAX_DEPTH} levels"))]);
     }
     let set = PolicySet::from_str(&file.text).map_err(|errors| {
         errors

@@ -363,6 +363,26 @@ fn a_policy_that_cannot_be_evaluated_denies() {
     }
 }
 
+/// The longest conditions that are taken are evaluated, or deny: they never end the process.
+#[test]
+fn long_conditions_are_evaluated_or_deny() {
+    let with = |when: &str| {
+        let text = format!(
+            "[[rule]]\nname='a'\nallow=['ssh_execute']\nprincipals=['*']\ntargets=['*']\ncommands=['id']\nwhen='{when}'\n"
+        );
+        compile(&text, "").map(|(policy, _)| run(&policy, "bot", "web1", "id").is_ok())
+    };
+    let chain = |n| vec!["1"; n].join("+");
+    assert_eq!(with(&format!("{}>0", chain(20))), Ok(true));
+    assert_eq!(with(&format!("{}<0", chain(20))), Ok(false));
+    // Cedar stops with an error where a thread's stack is short, as in a test.
+    assert!(with(&format!("{}>0", chain(65))).is_ok());
+    assert_eq!(with(&format!("{}<0", chain(65))), Ok(false));
+    assert!(with(&vec!["true"; 65].join("&&")).is_ok());
+    assert!(with(&format!("context{}", ".a".repeat(64))).is_err(), "no such attribute");
+    assert!(with(&format!("{}true{}", "if true then ".repeat(8), " else true".repeat(8))).is_ok());
+}
+
 #[test]
 fn fences_and_snapshot_go_into_the_permit() {
     let policy = snapshot(RULES, "");

@@ -66,6 +66,15 @@ fn what_does_not_fit_the_schema_is_an_error_with_its_place() {
 }
 
 #[test]
+fn long_and_deep_files_are_read_or_refused() {
+    let with = |condition: &str| format!("permit(principal, action, resource) when {{ {condition} }};");
+    assert!(compile("", &with(&vec!["context.time.hour == 1"; 300].join(" || "))).is_ok());
+    assert!(compile("", &with(&format!("{}true{}", "(".repeat(60), ")".repeat(60)))).is_ok());
+    assert!(compile("", &with(&format!("{}true{}", "(".repeat(70_000), ")".repeat(70_000)))).is_err());
+    assert!(compile("", &"permit(principal, action, resource);".repeat(40_000)).is_err());
+}
+
+#[test]
 fn what_is_shown_is_cedar_and_whole() {
     let rules = r#"
 [[rule]]

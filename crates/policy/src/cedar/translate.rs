@@ -68,7 +68,9 @@ fn policy(
         "conditions": conditions,
         "annotations": annotations,
     });
-    Policy::from_json(Some(PolicyId::new(id)), json).map_err(|e| e.to_string())
+    let policy = Policy::from_json(Some(PolicyId::new(id)), json).map_err(|e| e.to_string())?;
+    // The same policy in the form whose copies share their expressions: a decision copies what it slices.
+    Policy::from_pst(policy.to_pst().map_err(|e| e.to_string())?).map_err(|e| e.to_string())
 }
 
 fn action(rule: &Rule) -> Value {

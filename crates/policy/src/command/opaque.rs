@@ -39,7 +39,11 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     if evaluates {
         return Some("some shells take its words for arithmetic and run what is in them");
     }
-    let entries = BY_PROGRAM.get(name).or_else(|| BY_PROGRAM.get(without_version(name)))?;
+    // Some file systems do not tell `BASH` from `bash`.
+    let lower = name.to_ascii_lowercase();
+    let entries = [name, without_version(name), &lower, without_version(&lower)]
+        .into_iter()
+        .find_map(|name| BY_PROGRAM.get(name))?;
     entries
         .iter()
         .find(|entry| entry.when.is_none_or(|word| has_word(command, word)))

@@ -74,15 +74,20 @@ impl CommandPattern {
         self.matches_words(&words)
     }
 
-    /// Like [`Self::matches`], but a program given by its path also counts as its plain name.
+    /// Like [`Self::matches`], but a program given by its path, or in other letters where the file system
+    /// does not tell them apart, also counts as its plain name.
     ///
     /// For what narrows (a `forbid`, a demand for approval), where `/sbin/reboot` must not pass as something
     /// else than `reboot`. Never for what permits.
     pub fn matches_by_name(&self, command: &SimpleCommand) -> bool {
-        let name = command.words.first().and_then(|program| program.rsplit('/').next());
-        let words: Vec<&str> =
-            name.into_iter().chain(command.words.iter().skip(1).map(String::as_str)).collect();
-        self.matches(command) || self.matches_words(&words) || self.by_name().matches_words(&words)
+        let given = command.words.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
+        let lower = given.to_ascii_lowercase();
+        let with = |name| -> Vec<&str> {
+            std::iter::once(name).chain(command.words.iter().skip(1).map(String::as_str)).collect()
+        };
+        self.matches(command)
+            || self.matches_words(&with(given))
+            || self.by_name().matches_words(&with(&lower))
     }
 
     /// The words, for explanations and hints.
@@ -90,13 +95,13 @@ impl CommandPattern {
         &self.words
     }
 
-    /// The pattern with its program's folder left out.
+    /// The pattern with its program's folder left out, in small letters.
     fn by_name(&self) -> Self {
         let mut plain = self.clone();
         if let Some(WordPattern::Literal(program)) = plain.words.first_mut()
             && let Some(name) = program.rsplit('/').next()
         {
-            *program = name.to_owned();
+            *program = name.to_ascii_lowercase();
         }
         plain
     }

@@ -409,6 +409,8 @@ fn programs_that_run_others_are_opaque() {
         "ruby3.2 x",
         "dpkg --pre-invoke=id -i x",
         "zsh",
+        "/bin/BASH -c id",
+        "Python3 x",
         "dash",
         "at now",
         "script -c id",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use model::{CredentialPattern, GroupName, Limits, Principal, RuleName, SubAction, Target};
 
+pub(crate) use parse::bracket_depth;
 pub use raw::{RawApproval, RawLimits, RawRule, RawRules};
 pub(crate) use selectors::{PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
 

@@ -16,9 +16,12 @@ use crate::{RuleProblem, quantity};
 
 /// The most entries one key of a rule may have.
 const MAX_ENTRIES: usize = 1000;
-/// The longest Cedar expression, in bytes, and how deep it may nest: its parser recurses.
-const MAX_WHEN: usize = 4096;
-const MAX_WHEN_DEPTH: usize = 32;
+/// The longest Cedar expression, in bytes, and how deep it may nest: Cedar's parser recurses. Longer
+/// conditions belong into a Cedar file.
+const MAX_WHEN: usize = 1024;
+const MAX_WHEN_DEPTH: usize = 8;
+/// The most operators and dots in it: a chain of them nests too.
+const MAX_WHEN_CHAIN: usize = 64;
 
 impl Rule {
     /// Checks everything about a rule that can be known without the inventory and the tools.
@@ -275,9 +278,11 @@ fn read_when(raw: &Spanned<String>, problems: &mut Vec<RuleProblem>) -> Option<C
 }
 
 fn condition_json(text: &str) -> Result<serde_json::Value, String> {
-    if text.len() > MAX_WHEN || nesting(text) > MAX_WHEN_DEPTH {
+    let chain = text.matches(['&', '|']).count() / 2 + text.matches(['+', '*', '.']).count();
+    if text.len() > MAX_WHEN || nesting(text) > MAX_WHEN_DEPTH || chain > MAX_WHEN_CHAIN {
         return Err(format!(
-            "a condition has at most {MAX_WHEN} bytes and {MAX_WHEN_DEPTH} levels of brackets and operators"
+            "a condition has at most {MAX_WHEN} bytes, {MAX_WHEN_CHAIN} operators, and {MAX_WHEN_DEPTH} levels of \
+             brackets, `if`, `!` and `-`"
         ));
     }
     let expression: Expression = text.parse().map_err(|e| format!("it is not a Cedar expression: {e}"))?;
@@ -293,8 +298,15 @@ fn condition_json(text: &str) -> Result<serde_json::Value, String> {
     json.pointer("/conditions/0/body").cloned().ok_or_else(|| "it cannot be used as a condition".to_owned())
 }
 
-/// An upper bound for how deep Cedar's parser and evaluator go.
+/// How deep brackets nest, and every `if`, `!` and `-` as one level more.
 fn nesting(text: &str) -> usize {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let ifs = text.split(|c| !word(c)).filter(|part| *part == "if").count();
+    bracket_depth(text) + ifs + text.matches(['!', '-']).count()
+}
+
+/// How deep brackets nest.
+pub(crate) fn bracket_depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     for c in text.chars() {
         match c {
@@ -304,6 +316,5 @@ fn nesting(text: &str) -> usize {
         }
         deepest = deepest.max(depth);
     }
-    let chained = text.matches(['!', '-']).count();
-    deepest.max(chained / 4)
+    deepest
 }

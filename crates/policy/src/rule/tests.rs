@@ -244,11 +244,21 @@ fn unknown_keys_are_errors() {
 fn conditions_are_bounded() {
     let with = |when: &str| problems(&format!("[[rule]]\nname = 'a'\nallow = ['*']\n{WHO}when = '{when}'\n"));
     assert_eq!(with("context.time.hour >= 8 && context.time.hour < 18"), []);
-    assert_eq!(with(&vec!["true"; 400].join(" && ")), []);
+    for long in [vec!["1"; 65].join("&&"), vec!["1"; 65].join("+"), format!("context{}", ".a".repeat(64))] {
+        assert_eq!(with(&long), [], "{long}");
+    }
+    for long in [vec!["1"; 66].join("||"), vec!["1"; 66].join("*"), format!("context{}", ".a".repeat(65))] {
+        assert_eq!(with(&long).len(), 1, "{long}");
+    }
+    let ifs = |n: usize| format!("{}true{}", "if true then ".repeat(n), " else true".repeat(n));
+    assert_eq!(with(&ifs(8)), []);
     for deep in [
-        format!("{}true{}", "(".repeat(2000), ")".repeat(2000)),
-        "!".repeat(4000) + "true",
+        format!("{}true{}", "(".repeat(400), ")".repeat(400)),
+        ifs(9),
+        "!".repeat(1000) + "true",
+        "-".repeat(1000) + "1",
         "true && ".repeat(5000),
+        "[".repeat(500),
     ] {
         assert_eq!(with(&deep).len(), 1);
     }

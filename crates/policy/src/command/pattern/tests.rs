@@ -115,6 +115,8 @@ fn what_narrows_sees_through_paths() {
     assert!(by_name("/sbin/reboot", "/usr/sbin/reboot"));
     assert!(by_name("/sbin/reboot", "reboot"));
     assert!(by_name("reboot", "reboot"));
+    assert!(by_name("reboot", "/sbin/REBOOT") && by_name("Rscript *", "rscript x"));
+    assert!(!by_name("systemctl restart *", "systemctl RESTART x"));
     assert!(!by_name("reboot", "/sbin/reboots"));
     assert!(!by_name("reboot", "/reboot/x"));
 }
