@@ -1,36 +1,35 @@
 //! Builds every part of a gateway, in order. Read this first.
 
+mod front;
 mod reloader;
 mod translate;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use ::audit::{AuthFailureMeter, Journal, SealKey};
-use ::sources::MasterKeyError;
 use arc_swap::ArcSwap;
+use audit::{AuthFailureMeter, Journal};
 use broker::Broker;
-use config::Loaded;
 use connector_ssh::SshConnector;
 use gateway::control::Tray;
-use gateway::owner::Owner;
+use gateway::owner::{OwnError, Owner};
 use gateway::{Gateway, GatewayParts, SystemClock, SystemEntropy};
 use guard::Guard;
 use model::{Clock, Entropy};
 use store::SqliteStore;
 use tokio::task::JoinSet;
-use tools::{Catalogue, Tool};
+use tools::Catalogue;
 
 use crate::cli::Global;
 use crate::failure::Stop;
 use crate::output::Output;
-use crate::place::{Place, load};
+use crate::place::{Place, compiled, load};
 use crate::verbs::{InForce, Passphrase, VerbParts, verbs};
 use reloader::Reloader;
 
-pub(crate) use translate::front;
+pub(crate) use front::front;
+pub(crate) use translate::{compile, tool_facts};
 
 /// A gateway with everything behind it, owning its state folder until it is closed.
 pub(crate) struct Portcullis {
@@ -48,7 +47,7 @@ pub(crate) struct Portcullis {
     meter: Arc<AuthFailureMeter>,
     chores: JoinSet<()>,
     // Last, so that the lock outlives everything that writes.
-    _owner: Owner,
+    owner: Owner,
 }
 
 /// A gateway for as long as one command runs.
@@ -59,14 +58,16 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
 /// Builds the gateway that the files describe, as the one owner of its state folder.
 pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
     let loaded = load(place, output)?;
+    let snapshot = compiled(&loaded, output)?.0;
     translate::refuse_insecure(&loaded, global.insecure)?;
     let state = loaded.configuration.state.clone();
-    let owner = Owner::take(&state).map_err(translate::not_ours)?;
+    let owner = own(&state).await.map_err(translate::not_ours)?;
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(&SystemEntropy).map_err(Stop::failed)?);
 
     let seal_key = Arc::new(translate::seal_key(&loaded)?);
-    let journal = open_journal(&loaded, &seal_key, &clock, &entropy)?;
+    let journal = Journal::open(translate::journal(&loaded)?, Arc::clone(&clock), Arc::clone(&entropy))
+        .map_err(Stop::failed)?;
     let store = SqliteStore::open(&state.join("store.sqlite")).map_err(Stop::failed)?;
     let broker =
         Arc::new(Broker::new(Arc::new(store), Arc::clone(&clock), Arc::clone(&entropy), ssh_agent_socket()));
@@ -79,7 +80,8 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
 
     let catalogue = Arc::new(Catalogue::new());
     let in_force = Arc::new(ArcSwap::from_pointee(InForce { loaded, sources }));
-    let (tray, late) = (Arc::new(Tray::new(Arc::clone(&entropy))), Arc::new(OnceLock::<Weak<Gateway>>::new()));
+    let (tray, late) =
+        (Arc::new(Tray::new(Arc::clone(&entropy))), Arc::new(OnceLock::<Weak<Gateway>>::new()));
     let reload = Arc::new(Reloader {
         place: place.clone(),
         insecure: global.insecure,
@@ -88,6 +90,7 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         connector: Arc::clone(&connector),
         in_force: Arc::clone(&in_force),
         surroundings: surroundings.clone(),
+        journal: journal.clone(),
         followers: std::sync::Mutex::default(),
     });
     let verbs = verbs(&VerbParts {
@@ -100,7 +103,7 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         clock: Arc::clone(&clock),
         entropy,
     });
-    let live = translate::live(&in_force.load().loaded, &catalogue, &verbs)?;
+    let live = translate::live(&in_force.load().loaded, snapshot);
     let meter = Arc::new(AuthFailureMeter::new());
     let gateway = Arc::new(Gateway::new(GatewayParts {
         journal: journal.clone(),
@@ -116,10 +119,15 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     // Set once, right here; verbs and reloads run only from now on.
     let _ = late.set(Arc::downgrade(&gateway));
     let chores = chores(&journal, &meter, &broker, &connector);
-    Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, meter, chores, _owner: owner })
+    Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, meter, chores, owner })
 }
 
 impl Portcullis {
+    /// The right to the state folder.
+    pub(crate) fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
     /// Ends connections, writes what is left to write, and gives the state folder free.
     pub(crate) async fn close(mut self) -> Result<(), Stop> {
         self.chores.shutdown().await;
@@ -129,14 +137,16 @@ impl Portcullis {
     }
 }
 
-fn open_journal(
-    loaded: &Loaded,
-    seal_key: &Arc<SealKey>,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<Journal, Stop> {
-    let config = translate::journal(loaded, seal_key)?;
-    Journal::open(config, Arc::clone(clock), Arc::clone(entropy)).map_err(Stop::failed)
+/// Takes the state folder. Somebody who only looks whether it is owned holds it for a moment, and an owner that ends for
+/// a little longer: neither is worth giving up for.
+async fn own(state: &Path) -> Result<Owner, OwnError> {
+    for _ in 0..20 {
+        match Owner::take(state) {
+            Err(OwnError::Owned { .. }) => tokio::time::sleep(Duration::from_millis(50)).await,
+            taken => return taken,
+        }
+    }
+    Owner::take(state)
 }
 
 /// What has to be done now and then beside the calls.

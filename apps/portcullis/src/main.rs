@@ -1,2 +1,28 @@
 //! The gate between AI agents and infrastructure.
-fn main() {}
+//!
+//! `cli` says what can be written on the command line, `commands` does it; `compose` builds the gateway.
+
+mod agent_socket;
+mod arguments;
+mod cli;
+mod commands;
+mod compose;
+mod failure;
+mod harden;
+mod keys;
+mod log;
+mod operators;
+mod output;
+mod place;
+mod service;
+mod verbs;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse() {
+        Ok(cli) => commands::run(cli).into(),
+        Err(exit) => exit.into(),
+    }
+}

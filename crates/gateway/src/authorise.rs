@@ -33,15 +33,6 @@ pub(crate) fn decide(
     action: Action,
 ) -> Result<Allowed, Denial> {
     let now = gateway.clock.now();
-    decide_at(live, Moment { hour: now.hour(), weekday: now.weekday() }, principal, action)
-}
-
-/// The decision at some moment.
-pub(crate) fn decide_at(
-    live: &Live,
-    moment: Moment,
-    principal: &Principal,
-    action: Action,
-) -> Result<Allowed, Denial> {
+    let moment = Moment { hour: now.hour(), weekday: now.weekday() };
     live.snapshot.authorise(principal, action, moment, live.fallback_limits(), &live.network)
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use broker::{IssueRequest, Issued, Lease};
 use model::{Failure, HandleToken, Principal};
-use policy::{Allowed, Denial, Moment, Obligations};
+use policy::{Allowed, Denial, Obligations};
 use serde_json::{Map, Value, json};
-use tools::{Catalogue, Desk, DryRun};
+use tools::{Desk, DryRun};
 
 use crate::Endpoint;
-use crate::authorise::{decide, decide_at};
+use crate::authorise::decide;
 use crate::gateway::Gateway;
 use crate::live::Live;
-use crate::resolve::{Shelf, Wanted, act, resolve};
+use crate::resolve::{Shelf, Wanted, resolve};
 
 /// The gateway during one call, under what was in force when the call began.
 pub(crate) struct GatewayDesk<'a> {
@@ -51,29 +51,10 @@ impl Desk for GatewayDesk<'_> {
             Ok(resolved) => resolved,
             Err(failure) => return refused(&failure),
         };
-        told(decide(self.gateway, self.live, principal, resolved.action))
-    }
-}
-
-/// What the pipeline would say to a call at some moment, for who has the files and no running gateway (`policy test`).
-pub fn rehearse(
-    catalogue: &Catalogue,
-    live: &Live,
-    moment: Moment,
-    principal: &Principal,
-    tool: &str,
-    arguments: &Map<String, Value>,
-) -> DryRun {
-    match act(live, principal, catalogue.tool(tool), tool, arguments) {
-        Ok(resolved) => told(decide_at(live, moment, principal, resolved.action)),
-        Err(failure) => refused(&failure),
-    }
-}
-
-fn told(decision: Result<Allowed, Denial>) -> DryRun {
-    match decision {
-        Ok(allowed) => would_run(&allowed),
-        Err(denial) => denied(&denial),
+        match decide(self.gateway, self.live, principal, resolved.action) {
+            Ok(allowed) => would_run(&allowed),
+            Err(denial) => denied(&denial),
+        }
     }
 }
 

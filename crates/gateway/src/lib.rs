@@ -25,7 +25,6 @@ pub mod owner;
 
 pub use authenticate::{Authenticated, Presented, Unauthenticated};
 pub use clock::{SystemClock, SystemEntropy};
-pub use desk::rehearse;
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
 pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};

@@ -51,17 +51,6 @@ pub(crate) fn resolve(
         Shelf::Verbs => gateway.verb(name),
         Shelf::Resources => gateway.resource_tool(name),
     };
-    act(live, principal, found, name, arguments)
-}
-
-/// The action of a tool that was found, if this principal may know of it.
-pub(crate) fn act(
-    live: &Live,
-    principal: &Principal,
-    found: Option<&Arc<dyn Tool>>,
-    name: &str,
-    arguments: &Map<String, Value>,
-) -> Result<Resolved, Failure> {
     let visible = |tool: &&Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
     let tool = found.filter(visible).ok_or_else(|| unknown_tool(name))?;
     tool.spec().input.check(arguments)?;

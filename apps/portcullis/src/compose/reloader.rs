@@ -1,20 +1,26 @@
-//! Reload: parse, check, build everything that can fail, then swap.
+//! Reload: parse, check, build everything that can fail, then swap, then record.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
-use ::tools::Catalogue;
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use audit::{Event, Journal, Origin};
 use broker::Broker;
 use config::Loaded;
 use connector_ssh::SshConnector;
 use gateway::Gateway;
+use serde_json::{Map, json};
 
 use super::translate;
 use crate::place::Place;
 use crate::verbs::{InForce, Reload, Reloaded};
 
-/// Called with what is in force after every reload: the front's TLS, hosts and origins follow that way.
-type Follower = Box<dyn Fn(&Loaded) -> Result<(), String> + Send + Sync>;
+/// Takes over what a part outside the gateway needs of a reload (the front: TLS, hosts, proxies, sessions). It is called
+/// before anything is swapped, and its error keeps everything as it was; what it returns is called after.
+type Follower = Box<dyn Fn(&Loaded) -> Result<Apply, String> + Send + Sync>;
+
+/// The part of a follower's work that cannot fail.
+pub(super) type Apply = Box<dyn FnOnce() + Send>;
 
 /// Takes changed files over, whole or not at all.
 pub(crate) struct Reloader {
@@ -25,37 +31,72 @@ pub(crate) struct Reloader {
     pub(super) connector: Arc<SshConnector>,
     pub(super) in_force: Arc<ArcSwap<InForce>>,
     pub(super) surroundings: translate::Surroundings,
+    pub(super) journal: Journal,
     pub(super) followers: Mutex<Vec<Follower>>,
 }
 
 impl Reloader {
-    /// Has `follower` called on every reload, before anything is swapped: its error keeps everything as it was.
-    pub(crate) fn follow(&self, follower: impl Fn(&Loaded) -> Result<(), String> + Send + Sync + 'static) {
+    /// Has `follower` called on every reload.
+    pub(super) fn follow(&self, follower: impl Fn(&Loaded) -> Result<Apply, String> + Send + Sync + 'static) {
         self.followers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(follower));
     }
-}
 
-impl Reload for Reloader {
-    fn reload(&self) -> Result<Reloaded, String> {
+    fn take_over(&self) -> Result<Reloaded, String> {
         // One reload at a time: the followers' lock is held throughout.
         let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
         let gateway = self.gateway.get().and_then(Weak::upgrade).ok_or("the gateway is stopping")?;
         let loaded = config::load(self.place.file()).map_err(|findings| findings.to_string())?;
+        let (snapshot, doubts) = translate::compile(&loaded).map_err(|findings| findings.to_string())?;
         translate::refuse_insecure(&loaded, self.insecure).map_err(|stop| stop.message)?;
-        let old = self.in_force.load_full();
-        let changes = config::diff(&old.loaded, &loaded);
-        let verbs: Vec<_> = gateway.verbs().map(translate::tool_facts).collect();
-        let live = translate::live_with(&loaded, &Catalogue::new(), verbs).map_err(|stop| stop.message)?;
+        let changes = config::diff(&self.in_force.load().loaded, &loaded);
         let sources = translate::sources(&loaded, &self.surroundings).map_err(|stop| stop.message)?;
-        followers.iter().try_for_each(|follower| follower(&loaded))?;
+        let applies: Vec<Apply> =
+            followers.iter().map(|follower| follower(&loaded)).collect::<Result<_, _>>()?;
 
+        let live = translate::live(&loaded, snapshot);
         self.connector.configure(translate::ssh(&loaded));
         self.broker.configure(sources.clone(), translate::handles(&loaded));
-        let warnings = loaded.warnings.clone();
+        let warnings = loaded.warnings.iter().cloned().chain(doubts).collect();
         self.in_force.store(Arc::new(InForce { loaded, sources }));
         gateway.swap(live);
         // What was opened under the old policy is opened again under the new one, or not at all.
         self.connector.close_idle();
+        applies.into_iter().for_each(|apply| apply());
         Ok(Reloaded { changes, warnings })
+    }
+
+    /// A reload that nobody asked for over the control socket has no entry of its own but this one.
+    async fn record(&self, reloaded: &Reloaded) {
+        let in_force = self.in_force.load_full();
+        let changes: Vec<String> = reloaded.changes.changes.iter().map(ToString::to_string).collect();
+        let snapshot = self
+            .gateway
+            .get()
+            .and_then(Weak::upgrade)
+            .map(|gateway| gateway.live().snapshot.hash().to_string());
+        let fields = Map::from_iter([
+            ("changes".to_owned(), json!(changes)),
+            ("fingerprint".to_owned(), json!(in_force.loaded.fingerprint)),
+            ("snapshot".to_owned(), json!(snapshot)),
+        ]);
+        let event = Event {
+            event: "config_reloaded",
+            principal: None,
+            origin: Origin::default(),
+            tool: None,
+            fields,
+        };
+        if let Err(error) = self.journal.event(event).await {
+            tracing::error!(%error, "a reload could not be recorded");
+        }
+    }
+}
+
+#[async_trait]
+impl Reload for Reloader {
+    async fn reload(&self) -> Result<Reloaded, String> {
+        let reloaded = tokio::task::block_in_place(|| self.take_over())?;
+        self.record(&reloaded).await;
+        Ok(reloaded)
     }
 }

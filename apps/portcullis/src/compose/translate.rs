@@ -5,18 +5,18 @@ use std::sync::Arc;
 
 use audit::{Durability, HeadsConfig, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkTarget};
 use broker::{CredentialSource, FetchTime, HandlePolicy};
-use config::{Insecure, Loaded, SourceConfig};
+use config::{Diagnostic, Diagnostics, Insecure, Loaded, SourceConfig};
 use connector_ssh::SshSettings;
 use gateway::owner::OwnError;
 use gateway::{Directory, Entry, Live};
 use model::{Clock, Entropy, Principal};
-use policy::{Snapshot, ToolFacts, Vocabulary};
+use policy::{Snapshot, ToolFacts};
 use sources::{SourceKind, SourceSpec};
-use tools::{Catalogue, ToolSpec};
+use tools::{Catalogue, Tool, ToolSpec};
 
 use crate::failure::Stop;
-use crate::keys;
 use crate::verbs::Passphrase;
+use crate::{keys, verbs};
 
 /// A journal file is followed by the next at this size.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -34,8 +34,10 @@ pub(super) fn refuse_insecure(loaded: &Loaded, agreed: bool) -> Result<(), Stop>
     if loaded.configuration.insecure.is_empty() || agreed {
         return Ok(());
     }
-    Err(Stop::configuration("the configuration leaves checks out (`insecure`), and `--insecure` is not given")
-        .with_hint("take the key out, or agree to it with `--insecure`"))
+    Err(Stop::configuration(
+        "the configuration leaves checks out (`insecure`), and `--insecure` is not given",
+    )
+    .with_hint("take the key out, or agree to it with `--insecure`"))
 }
 
 /// Why the state folder is not ours, for people.
@@ -51,8 +53,9 @@ pub(super) fn journal(loaded: &Loaded) -> Result<JournalConfig, Stop> {
         config::RecordCommands::Clear => RecordCommands::Clear,
         config::RecordCommands::Never => RecordCommands::Never,
     };
-    let signing_key = keys::signing_key(&audit.signing_key)
-        .map_err(|error| Stop::configuration(error).with_hint("`portcullis init` makes the journal's keys"))?;
+    let signing_key = keys::signing_key(&audit.signing_key).map_err(|error| {
+        Stop::configuration(error).with_hint("`portcullis init` makes the journal's keys")
+    })?;
     let sinks = audit.sinks.iter().map(|sink| SinkConfig {
         to: match &sink.to {
             config::SinkTo::Stdout => SinkTarget::Stdout,
@@ -108,7 +111,9 @@ pub(super) fn sources(
     };
     let built = loaded.configuration.sources.iter().map(|source| {
         let opened = sources::build(&source_spec(source), &surroundings);
-        opened.map(|opened| (source.name.clone(), opened)).map_err(|failure| Stop::configuration(failure.message()))
+        opened
+            .map(|opened| (source.name.clone(), opened))
+            .map_err(|failure| Stop::configuration(failure.message()))
     });
     built.collect()
 }
@@ -131,28 +136,43 @@ fn source_spec(source: &SourceConfig) -> SourceSpec {
     SourceSpec { name: source.name.clone(), fetch, kind }
 }
 
+/// Compiles the rules against every tool and verb there is.
+pub(crate) fn compile(loaded: &Loaded) -> Result<(Snapshot, Vec<Diagnostic>), Diagnostics> {
+    let verbs = verbs::facts();
+    let names = verbs
+        .iter()
+        .filter_map(|verb| verb.name.as_str().strip_prefix("operator:"))
+        .map(str::to_owned)
+        .collect();
+    loaded.compile(tool_facts().chain(verbs).collect(), names)
+}
+
+/// What policy needs to know of every tool.
+pub(crate) fn tool_facts() -> impl Iterator<Item = ToolFacts> {
+    let facts = |tool: &Arc<dyn Tool>| {
+        let ToolSpec { name, set, tier, .. } = tool.spec();
+        ToolFacts { name: name.clone(), set: set.clone(), tier: *tier }
+    };
+    Catalogue::new().tools().map(facts).collect::<Vec<_>>().into_iter()
+}
+
 /// Everything that is swapped whole.
-pub(crate) fn live(loaded: &Loaded, verbs: Vec<ToolFacts>) -> Result<Live, Stop> {
+pub(super) fn live(loaded: &Loaded, snapshot: Snapshot) -> Live {
     let configuration = &loaded.configuration;
-    Ok(Live {
+    Live {
         directory: directory(loaded),
         inventory: loaded.inventory.clone(),
-        snapshot: Arc::new(snapshot(loaded, verbs)?),
+        snapshot: Arc::new(snapshot),
         sources: configuration.sources.iter().map(|source| source.name.clone()).collect(),
         limits: configuration.limits,
         network: configuration.network.clone(),
-    })
-}
-
-/// What policy needs to know of a tool or verb.
-pub(super) fn tool_facts(spec: &ToolSpec) -> ToolFacts {
-    ToolFacts { name: spec.name.clone(), set: spec.set.clone(), tier: spec.tier }
+    }
 }
 
 fn directory(loaded: &Loaded) -> Directory {
     let entries = loaded.configuration.principals.iter().map(|principal| Entry {
         principal: Arc::new(Principal { id: principal.id.clone(), groups: principal.groups.clone() }),
-        api_keys: principal.api_keys.iter().map(ToString::to_string).collect(),
+        api_keys: principal.api_keys.iter().map(|hash| hash.as_str().to_owned()).collect(),
         certificate: principal.certificate_san.clone(),
         from: principal.from.clone(),
         os_user: principal.os_user.clone(),

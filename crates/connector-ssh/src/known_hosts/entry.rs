@@ -101,7 +101,7 @@ impl Entry {
     }
 
     /// Whether the line speaks of this name: a host in lower case, or `[host]:port`.
-    pub(super) fn covers(&self, name: &str) -> bool {
+    pub fn covers(&self, name: &str) -> bool {
         match &self.hosts {
             HostPatterns::Patterns(patterns) => patterns_cover(patterns, name),
             HostPatterns::HashedName { salt, hash } => hashed(salt, name).is_some_and(|own| own == *hash),

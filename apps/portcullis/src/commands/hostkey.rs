@@ -1,0 +1,214 @@
+//! `hostkey scan|list|trust|revoke`: which host keys are known. Nothing is trusted silently.
+
+use std::io::IsTerminal;
+
+use config::Loaded;
+use connector_ssh::{KnownHosts, ScannedKey, scan};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Global, HostAddress, Hostkey};
+use crate::failure::{Exit, Stop};
+use crate::operators;
+use crate::output::Output;
+use crate::place::{Place, load};
+
+/// Does it.
+pub(crate) fn run(global: &Global, hostkey: Hostkey, output: Output) -> Result<Exit, Stop> {
+    match hostkey {
+        Hostkey::Scan(host) => show_scan(global, &host, output),
+        Hostkey::List => list(global, output),
+        Hostkey::Trust { host, fingerprint } => trust(global, &host, fingerprint.as_deref(), output),
+        Hostkey::Revoke { host, fingerprint } => revoke(global, &host, fingerprint.as_deref(), output),
+    }
+}
+
+/// A host as an operator names it, as known hosts files name it.
+struct Named {
+    address: String,
+    port: u16,
+}
+
+impl Named {
+    /// An alias means the address and port of the inventory, so that the key is kept under the name it is looked up by.
+    fn find(loaded: &Loaded, host: &HostAddress) -> Self {
+        match loaded.inventory.find_host(&host.host) {
+            Some(known) => Self { address: known.address.clone(), port: host.port.unwrap_or(known.port) },
+            None => Self { address: host.host.clone(), port: host.port.unwrap_or(22) },
+        }
+    }
+
+    /// The first field of a known hosts line.
+    fn name(&self) -> String {
+        let address = self.address.to_ascii_lowercase();
+        if self.port == 22 { address } else { format!("[{address}]:{}", self.port) }
+    }
+}
+
+fn loaded(global: &Global, output: Output) -> Result<Loaded, Stop> {
+    load(&Place::find(global.config.as_deref())?, output)
+}
+
+fn scanned(named: &Named) -> Result<Vec<ScannedKey>, Stop> {
+    operators::runtime()?.block_on(scan(&named.address, named.port)).map_err(Stop::failed)
+}
+
+fn show_scan(global: &Global, host: &HostAddress, output: Output) -> Result<Exit, Stop> {
+    let loaded = loaded(global, output)?;
+    let named = Named::find(&loaded, host);
+    let known = KnownHosts::load(&loaded.configuration.known_hosts).map_err(Stop::configuration)?;
+    let keys = scanned(&named)?;
+    if output.is_json() {
+        let keys: Vec<Value> = keys
+            .iter()
+            .map(|key| json!({ "algorithm": key.algorithm, "fingerprint": key.fingerprint, "line": key.line, "standing": standing(&known, &named, key) }))
+            .collect();
+        output.json(&json!({ "host": named.name(), "keys": keys }))?;
+        return Ok(Exit::Done);
+    }
+    output.note(&format!("{} shows:", named.name()));
+    let row = |key: &ScannedKey| {
+        vec![key.algorithm.clone(), key.fingerprint.clone(), standing(&known, &named, key).to_owned()]
+    };
+    output.table(&["algorithm", "fingerprint", "standing"], keys.iter().map(row).collect())?;
+    Ok(Exit::Done)
+}
+
+/// What the files say of a key that was shown.
+fn standing(known: &KnownHosts, named: &Named, key: &ScannedKey) -> &'static str {
+    let same_key = |entry: &&connector_ssh::Entry| entry.fingerprint() == key.fingerprint;
+    let of_host: Vec<_> = known.list().iter().filter(|entry| entry.covers(&named.name())).collect();
+    if known.list().iter().filter(same_key).any(connector_ssh::Entry::revokes) {
+        "revoked"
+    } else if of_host.iter().copied().filter(same_key).any(|entry| !entry.is_authority()) {
+        "known"
+    } else if of_host.is_empty() {
+        "unknown"
+    } else {
+        "another key is known"
+    }
+}
+
+fn list(global: &Global, output: Output) -> Result<Exit, Stop> {
+    let reply = operators::verb(global, "hostkey-list", Map::new(), output)?;
+    match reply.answer.structured.get("keys").and_then(Value::as_array) {
+        Some(keys) if !output.is_json() && !reply.answer.is_error && !keys.is_empty() => {
+            let row = |key: &Value| {
+                ["host", "algorithm", "fingerprint", "marker", "place"]
+                    .map(|name| key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned())
+                    .to_vec()
+            };
+            output.table(
+                &["host", "algorithm", "fingerprint", "marker", "where"],
+                keys.iter().map(row).collect(),
+            )?;
+            Ok(Exit::Done)
+        }
+        Some(_) | None => operators::show(&reply, output),
+    }
+}
+
+fn trust(
+    global: &Global,
+    host: &HostAddress,
+    fingerprint: Option<&str>,
+    output: Output,
+) -> Result<Exit, Stop> {
+    let loaded = loaded(global, output)?;
+    let named = Named::find(&loaded, host);
+    let known = KnownHosts::load(&loaded.configuration.known_hosts).map_err(Stop::configuration)?;
+    let (new, old): (Vec<_>, Vec<_>) =
+        scanned(&named)?.into_iter().partition(|key| standing(&known, &named, key) != "known");
+    let chosen: Vec<&ScannedKey> = match fingerprint {
+        Some(wanted) => new.iter().filter(|key| key.fingerprint == wanted).collect(),
+        None => new.iter().collect(),
+    };
+    if let Some(key) = chosen.iter().find(|key| standing(&known, &named, key) == "revoked") {
+        return Err(Stop::failed(format!("{} shows the revoked key {}", named.name(), key.fingerprint))
+            .with_hint("this is not the host you think it is, or it still uses a key that was given up"));
+    }
+    if chosen.is_empty() {
+        return nothing_new(&named, &new, &old, fingerprint, output);
+    }
+    if fingerprint.is_none() && !confirmed(&known, &named, &chosen, output)? {
+        return Err(Stop::failed("nothing was trusted"));
+    }
+    for key in chosen {
+        let arguments = Map::from_iter([("line".to_owned(), json!(key.line))]);
+        let reply = operators::verb(global, "hostkey-trust", arguments, output)?;
+        if reply.answer.is_error {
+            return Err(operators::refused(&reply));
+        }
+        output.answer(&reply.answer.structured, &format!("{} {}", reply.answer.text, key.fingerprint))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn nothing_new(
+    named: &Named,
+    new: &[ScannedKey],
+    old: &[ScannedKey],
+    fingerprint: Option<&str>,
+    output: Output,
+) -> Result<Exit, Stop> {
+    match fingerprint {
+        Some(wanted) if !old.iter().any(|key| key.fingerprint == wanted) => {
+            let shown: Vec<&str> = new.iter().chain(old).map(|key| key.fingerprint.as_str()).collect();
+            Err(Stop::failed(format!("{} does not show a key with the fingerprint {wanted}", named.name()))
+                .with_hint(format!("it shows {}", shown.join(", "))))
+        }
+        Some(_) | None => {
+            output.done(&format!("the keys of {} are known already", named.name()));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// Shows the fingerprints and takes nothing but a written `yes`.
+fn confirmed(known: &KnownHosts, named: &Named, keys: &[&ScannedKey], output: Output) -> Result<bool, Stop> {
+    output.warning(&format!(
+        "{} shows these keys, and nothing says yet that it is the right host:",
+        named.name()
+    ));
+    for key in keys {
+        output.warning(&format!("  {} {} ({})", key.algorithm, key.fingerprint, standing(known, named, key)));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Stop::usage("there is nobody to ask").with_hint(
+            "compare the fingerprint with the host's own (`ssh-keygen -lf` there), then name it: `--fingerprint SHA256:...`",
+        ));
+    }
+    anstream::eprint!("Compare them with the host's own. Trust them? Write `yes`: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Stop::failed)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn revoke(
+    global: &Global,
+    host: &HostAddress,
+    fingerprint: Option<&str>,
+    output: Output,
+) -> Result<Exit, Stop> {
+    let loaded = loaded(global, output)?;
+    let named = Named::find(&loaded, host);
+    let known = KnownHosts::load(&loaded.configuration.known_hosts).map_err(Stop::configuration)?;
+    let mut fingerprints: Vec<String> = known
+        .list()
+        .iter()
+        .filter(|entry| entry.covers(&named.name()) && !entry.revokes() && !entry.is_authority())
+        .map(connector_ssh::Entry::fingerprint)
+        .filter(|found| fingerprint.is_none_or(|wanted| found == wanted))
+        .collect();
+    fingerprints.sort();
+    fingerprints.dedup();
+    if fingerprints.is_empty() {
+        return Err(Stop::failed(format!("no such key of {} is known", named.name()))
+            .with_hint("`portcullis hostkey list` shows the known keys"));
+    }
+    for fingerprint in fingerprints {
+        let arguments = Map::from_iter([("fingerprint".to_owned(), json!(fingerprint))]);
+        let reply = operators::verb(global, "hostkey-revoke", arguments, output)?;
+        operators::show(&reply, output)?;
+    }
+    Ok(Exit::Done)
+}

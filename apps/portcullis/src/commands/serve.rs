@@ -1,0 +1,147 @@
+//! `serve`: the gateway, until it is told to stop.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Configuration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::cli::Global;
+use crate::compose::{self, Portcullis};
+use crate::failure::{Exit, Stop};
+use crate::log;
+use crate::output::Output;
+use crate::place::{Place, load};
+use crate::service::Service;
+use crate::verbs::Reload;
+use crate::watch::{LOOK, Seen};
+
+/// How long what is under way may take after the first signal.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Serves.
+pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
+    let place = Place::find(global.config.as_deref())?;
+    let loaded = load(&place, output)?;
+    log::start(Some(&loaded.configuration.log), global);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Stop::failed)?;
+    let exit = runtime.block_on(serve(&place, global, output));
+    // After a second signal nobody waits for what still waits for a disk or a name server.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, Stop> {
+    let mut signals = Signals::new().map_err(Stop::failed)?;
+    let portcullis = compose::compose(place, global, output).await?;
+    let front = compose::front(&portcullis).await?;
+    let service = Service::start(&portcullis)?;
+    for address in front.addresses() {
+        tracing::info!(%address, "serving MCP over HTTP");
+    }
+    let watching =
+        tokio::spawn(watch(place.file().to_owned(), Arc::clone(&portcullis.reload) as Arc<dyn Reload>, {
+            let in_force = Arc::clone(&portcullis.in_force);
+            move || in_force.load().loaded.configuration.clone()
+        }));
+    signals.until_stop(&portcullis).await;
+    tracing::info!(seconds = DRAIN.as_secs(), "stopping when what is under way has ended");
+    watching.abort();
+    let drained = async {
+        // A reload that is just ending may hold it for a moment.
+        let front = async {
+            let mut front = front;
+            while let Err(shared) = Arc::try_unwrap(front).map(|front| tokio::spawn(front.shutdown(DRAIN))) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                front = shared;
+            }
+        };
+        tokio::join!(front, service.stop(DRAIN));
+        portcullis.close().await
+    };
+    tokio::select! {
+        biased;
+        () = signals.stop() => {
+            tracing::warn!("a second signal: ending at once");
+            Ok(Exit::Failed)
+        }
+        closed = drained => closed.map(|()| Exit::Done),
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Until a signal to stop; a hangup meanwhile reloads, and opens log files again.
+    async fn until_stop(&mut self, portcullis: &Portcullis) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    portcullis.journal.reopen_sinks();
+                    take_over(Arc::clone(&portcullis.reload) as Arc<dyn Reload>).await;
+                }
+            }
+        }
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Takes changed files over and says how it went; on an error everything stays as it was.
+async fn take_over(reload: Arc<dyn Reload>) {
+    match reload.reload().await {
+        Ok(done) => {
+            for change in &done.changes.changes {
+                tracing::info!("reloaded: {change}");
+            }
+            for key in &done.changes.restart {
+                tracing::warn!("`{key}` counts from the next start");
+            }
+            tracing::info!(changes = done.changes.changes.len(), "reloaded");
+        }
+        Err(findings) => tracing::error!("the changed files were not taken over:\n{findings}"),
+    }
+}
+
+/// Follows the files while the configuration says so. A change counts when it has rested for one look, so that a file
+/// that is being written is not read half.
+async fn watch(file: impl AsRef<Path>, reload: Arc<dyn Reload>, configuration: impl Fn() -> Configuration) {
+    let look = || Seen::look(file.as_ref(), &configuration());
+    let (mut taken, mut last) = (look(), look());
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let now = look();
+        if !configuration().watch {
+            taken = now;
+            continue;
+        }
+        if now != taken && now == last {
+            taken = look();
+            take_over(Arc::clone(&reload)).await;
+        }
+        last = now;
+    }
+}

@@ -1,0 +1,82 @@
+//! `[listen]`: the front over HTTP, and what of it follows a reload.
+
+use std::path::Path;
+use std::sync::{Arc, Weak};
+
+use config::{Loaded, TlsFiles};
+use gateway::{SystemClock, SystemEntropy};
+use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsMaterial};
+use metrics_exporter_prometheus::PrometheusBuilder;
+
+use super::Portcullis;
+use super::reloader::Apply;
+use crate::failure::Stop;
+
+/// Binds the listeners of the configuration and serves.
+pub(crate) async fn front(portcullis: &Portcullis) -> Result<Arc<Front>, Stop> {
+    let in_force = portcullis.in_force.load_full();
+    let config = configuration(&in_force.loaded).map_err(Stop::configuration)?;
+    let metrics = PrometheusBuilder::new().install_recorder().map_err(Stop::failed)?;
+    let parts = Parts {
+        gate: Arc::clone(&portcullis.gateway) as Arc<_>,
+        clock: Arc::new(SystemClock::new(&SystemEntropy).map_err(Stop::failed)?),
+        entropy: Arc::new(SystemEntropy),
+        metrics: Arc::new(move || {
+            metrics.run_upkeep();
+            metrics.render()
+        }),
+    };
+    let front = Arc::new(Front::start(config, parts).await.map_err(Stop::failed)?);
+    let follower = Arc::downgrade(&front);
+    portcullis.reload.follow(move |loaded| follow(&follower, loaded));
+    Ok(front)
+}
+
+fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
+    let listen = &loaded.configuration.listen;
+    Ok(FrontConfig {
+        http: vec![listen.http],
+        metrics: listen.metrics,
+        tls: listen.tls.as_ref().map(tls).transpose()?,
+        trusted_proxies: listen.behind_proxy.then(|| listen.trusted_proxies.clone()),
+        hosts: hosts(loaded)?,
+        has_principals: loaded
+            .configuration
+            .principals
+            .iter()
+            .any(|principal| !principal.api_keys.is_empty() || principal.certificate_san.is_some()),
+        limits: HttpLimits::default(),
+        sessions: SessionLimits::default(),
+    })
+}
+
+/// Everything that can fail comes first; what is returned only swaps.
+fn follow(front: &Weak<Front>, loaded: &Loaded) -> Result<Apply, String> {
+    let (front, new) = (front.clone(), configuration(loaded)?);
+    let stay: Vec<_> = loaded.configuration.principals.iter().map(|principal| principal.id.clone()).collect();
+    Ok(Box::new(move || {
+        let Some(front) = front.upgrade() else { return };
+        if let Some(tls) = new.tls {
+            front.reload_tls(tls);
+        }
+        front.reload_hosts(new.hosts);
+        front.reload_proxies(new.trusted_proxies);
+        front.retain_sessions(|id| stay.contains(id));
+    }))
+}
+
+fn hosts(loaded: &Loaded) -> Result<HostRules, String> {
+    let listen = &loaded.configuration.listen;
+    let hosts: Vec<String> = listen.allowed_hosts.iter().cloned().collect();
+    let origins: Vec<String> = listen.allowed_origins.iter().cloned().collect();
+    HostRules::parse(&hosts, &origins).map_err(|error| error.to_string())
+}
+
+fn tls(files: &TlsFiles) -> Result<TlsMaterial, String> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
+    };
+    let client_authority = files.client_ca.as_deref().map(read).transpose()?;
+    TlsMaterial::from_pem(&read(&files.cert)?, &read(&files.key)?, client_authority.as_deref())
+        .map_err(|error| format!("`[listen.tls]`: {error}"))
+}

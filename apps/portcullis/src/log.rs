@@ -1,0 +1,35 @@
+//! What the program says about itself, on standard error. The audit journal is something else.
+
+use std::io::{self, IsTerminal};
+
+use config::{Log, LogFormat};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::Global;
+
+/// Starts logging: as configured for the gateway, or (`None`) for a command, which says little of itself.
+pub(crate) fn start(log: Option<&Log>, global: &Global) {
+    let configured = log.map_or("warn", |log| log.level.as_str());
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) => configured,
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    // Libraries speak of every packet below `info`; that helps nobody who asked about us.
+    let filter = match level {
+        "debug" => EnvFilter::new(
+            "info,portcullis=debug,gateway=debug,mcp=debug,audit=debug,broker=debug,sources=debug,connector_ssh=debug",
+        ),
+        level => EnvFilter::new(level),
+    };
+    let terminal = io::stderr().is_terminal();
+    let json = match log.map_or(LogFormat::Text, |log| log.format) {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal);
+    // A second start in one process (tests) keeps the first.
+    let _ = if json { lines.json().try_init() } else { lines.try_init() };
+}

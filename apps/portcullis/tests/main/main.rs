@@ -1,0 +1,20 @@
+//! The built binary, as people and scripts meet it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "test code: a panic is the report"
+)]
+
+mod audit;
+mod check;
+mod environment;
+mod help;
+mod init;
+mod key;
+mod operators;
+mod policy;
+mod serve;
