@@ -113,30 +113,25 @@ fn print_entry(entry: &Map<String, Value>, output: Output) -> Result<(), Stop> {
     }
 }
 
-/// An entry on one line, for people.
+/// An entry on one line, for people: when, who, what, where, how it was decided, and what else there is to say.
 pub(crate) fn line(entry: &Map<String, Value>) -> String {
-    let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
-    let mut line = format!(
-        "{} {:<8} {:<22} {:<16} {:<24} {:<16} {}",
-        text("ts"),
-        text("phase"),
-        text("event"),
-        text("principal"),
-        text("tool"),
-        text("target"),
-        text("decision")
-    );
-    for (name, label) in
-        [("error_code", ""), ("exit_code", "exit="), ("command", "command="), ("reason", "reason=")]
-    {
+    let text = |name: &str| entry.get(name).and_then(Value::as_str);
+    let what = text("tool").or(text("event"));
+    let target = text("target").filter(|target| *target != model::Target::GATEWAY);
+    let parts = [text("principal"), what, target, text("decision"), text("error_code")];
+    let mut line = format!("{} {:<8}", text("ts").unwrap_or("-"), text("phase").unwrap_or("-"));
+    for part in parts.into_iter().flatten() {
+        line.push_str(&format!(" {}", printable(part)));
+    }
+    for name in ["exit_code", "command", "reason"] {
         match entry.get(name) {
-            Some(Value::String(value)) => line.push_str(&format!(" {label}{}", printable(value))),
-            Some(Value::Number(value)) => line.push_str(&format!(" {label}{value}")),
-            Some(Value::Object(_)) => line.push_str(&format!(" {label}(sealed)")),
+            Some(Value::String(value)) => line.push_str(&format!(" {name}={}", printable(value))),
+            Some(Value::Number(value)) => line.push_str(&format!(" {name}={value}")),
+            Some(Value::Object(_)) => line.push_str(&format!(" {name}=(sealed)")),
             Some(Value::Null | Value::Bool(_) | Value::Array(_)) | None => {}
         }
     }
-    line.trim_end().to_owned()
+    line
 }
 
 /// What an agent wrote is shown without what a terminal would act on.
@@ -323,6 +318,6 @@ mod tests {
     fn an_entry_is_one_line_that_a_terminal_does_not_act_on() {
         let entry = json!({"ts": "t", "phase": "closed", "event": "tool_call", "reason": "a\u{1b}[2Jb\nc", "exit_code": 3});
         let line = line(entry.as_object().unwrap());
-        assert!(line.contains("exit=3") && line.contains("reason=a\u{fffd}[2Jb\u{fffd}c"), "{line}");
+        assert!(line.contains("exit_code=3") && line.contains("reason=a\u{fffd}[2Jb\u{fffd}c"), "{line}");
     }
 }

@@ -52,9 +52,9 @@ fn show(tools: &[Value], name: &str, output: Output) -> Result<Exit, Stop> {
         output.json(tool)?;
         return Ok(Exit::Done);
     }
-    output.text(&format!("{name} - {}\n\n{}\n", text(tool, "title"), text(tool, "description")))?;
+    output.text(&format!("{name} - {}\n\n{}\n\n", text(tool, "title"), text(tool, "description")))?;
     output.text(&format!(
-        "Set: {}   Tier: {}   Hints: {}\n",
+        "Set: {}   Tier: {}   Hints: {}\n\n",
         text(tool, "set"),
         text(tool, "tier"),
         hints(tool)

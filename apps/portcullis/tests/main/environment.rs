@@ -144,7 +144,7 @@ pub(crate) fn run(folder: &Path, arguments: &[&str]) -> Ran {
 }
 
 /// Asks again and again for half a minute.
-fn patiently<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+pub(crate) fn patiently<T>(mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     (0..600).find_map(|_| {
         let answer = ask();
         if answer.is_none() {

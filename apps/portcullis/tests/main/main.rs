@@ -18,3 +18,4 @@ mod key;
 mod operators;
 mod policy;
 mod serve;
+mod ssh;

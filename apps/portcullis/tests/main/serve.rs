@@ -51,6 +51,19 @@ fn a_reload_is_all_or_nothing() {
 }
 
 #[test]
+fn watched_files_are_taken_over_unasked() {
+    let installed = Installed::new();
+    installed.edit("portcullis.toml", "inventory = ", "watch = true\ninventory = ");
+    let _serving = installed.serve();
+    installed.append("inventory.toml", "[hosts.web1]\naddress = \"192.0.2.1\"");
+    let listed = crate::environment::patiently(|| {
+        let listed = installed.run(&["target", "list"]).out;
+        listed.contains("web1").then_some(listed)
+    });
+    assert!(listed.is_some(), "{}", installed.read("serve.log"));
+}
+
+#[test]
 fn the_first_signal_waits_for_what_is_under_way_and_the_second_does_not() {
     let installed = Installed::new();
     // A host that accepts and never says a word.

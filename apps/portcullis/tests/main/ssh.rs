@@ -1,0 +1,89 @@
+//! Host keys, logins and commands on a real server.
+
+use testkit::Sshd;
+
+use crate::environment::Installed;
+
+/// A server that the inventory names, whose password the keystore holds, and whose key nobody knows yet.
+fn with_server() -> (Installed, Sshd) {
+    let (installed, server) = (Installed::new(), Sshd::start());
+    let host = format!(
+        "[hosts.web1]\naddress = \"{}\"\nport = {}\nuser = \"{}\"\ntags = [\"web\"]\ncredential = \"keystore:prod/web1\"",
+        server.host(),
+        server.port(),
+        server.user()
+    );
+    installed.append("inventory.toml", &host);
+    let set = installed.run_with_input(&["secret", "set", "prod/web1"], server.password());
+    assert_eq!(set.exit, 0, "{set:?}");
+    (installed, server)
+}
+
+fn standing(installed: &Installed) -> String {
+    let scanned = installed.run(&["hostkey", "scan", "web1", "--json"]);
+    assert_eq!(scanned.exit, 0, "{scanned:?}");
+    scanned.json()["keys"][0]["standing"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_is_trusted_before_somebody_has_compared_the_fingerprint() {
+    if !testkit::is_root() {
+        eprintln!("passwords need root: this test shows nothing as another user");
+        return;
+    }
+    let (installed, server) = with_server();
+    assert_eq!(standing(&installed), "unknown");
+    let unknown = installed.run(&["target", "test", "web1", "--json"]);
+    assert_eq!(
+        (unknown.exit, unknown.json()["code"].as_str()),
+        (2, Some("target.hostkey_unknown")),
+        "{unknown:?}"
+    );
+
+    let nobody_to_ask = installed.run(&["hostkey", "trust", "web1"]);
+    assert_eq!(nobody_to_ask.exit, 64, "{nobody_to_ask:?}");
+    assert!(nobody_to_ask.err.contains("--fingerprint"), "{nobody_to_ask:?}");
+    let other = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    assert_eq!(installed.run(&["hostkey", "trust", "web1", "--fingerprint", other]).exit, 2);
+    assert_eq!(standing(&installed), "unknown");
+
+    let scanned = installed.run(&["hostkey", "scan", "web1", "--json"]).json();
+    let fingerprint = scanned["keys"][0]["fingerprint"].as_str().unwrap();
+    let trusted = installed.run(&["hostkey", "trust", "web1", "--fingerprint", fingerprint]);
+    assert_eq!(trusted.exit, 0, "{trusted:?}");
+    assert_eq!(standing(&installed), "known");
+    assert!(installed.run(&["hostkey", "list"]).out.contains(fingerprint));
+
+    // Logs in, and runs nothing.
+    let tested = installed.run(&["target", "test", "web1", "--json"]);
+    assert_eq!((tested.exit, tested.json()["login"].as_str()), (0, Some("ok")), "{tested:?}");
+    assert_eq!((server.logins(), server.acts().len()), (1, 0));
+
+    let revoked = installed.run(&["hostkey", "revoke", "web1"]);
+    assert_eq!(revoked.exit, 0, "{revoked:?}");
+    assert_eq!(standing(&installed), "revoked");
+    let refused = installed.run(&["target", "test", "web1"]);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    let again = installed.run(&["hostkey", "trust", "web1", "--fingerprint", fingerprint]);
+    assert_eq!(again.exit, 2, "{again:?}");
+}
+
+#[test]
+fn a_command_runs_and_its_secret_is_nowhere() {
+    if !testkit::is_root() {
+        eprintln!("passwords need root: this test shows nothing as another user");
+        return;
+    }
+    let (installed, server) = with_server();
+    installed.write("known_hosts", &server.known_hosts_line());
+    let called = installed.run(&["call", "ssh_execute", "host=web1", "command=df -h", "--as", "agent"]);
+    assert_eq!(called.exit, 0, "{called:?}");
+    assert!(called.out.contains("Exit code: 0") && called.out.contains("--- stdout ---"), "{called:?}");
+    let opened = installed.run(&["audit", "query", "--tool", "ssh_execute", "--commands", "--json"]);
+    assert!(opened.out.contains("\"df -h\""), "{opened:?}");
+    let sealed = installed.run(&["audit", "query", "--tool", "ssh_execute", "--json"]);
+    assert!(!sealed.out.contains("df -h") && sealed.out.contains("sealed"), "{sealed:?}");
+    for ran in [called, opened, sealed] {
+        assert!(!ran.out.contains(server.password()) && !ran.err.contains(server.password()), "{ran:?}");
+    }
+}
