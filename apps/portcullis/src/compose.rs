@@ -28,7 +28,7 @@ use crate::place::{Place, compiled, load};
 use crate::verbs::{InForce, Passphrase, VerbParts, verbs};
 use reloader::Reloader;
 
-pub(crate) use front::front;
+pub(crate) use front::{front, renew_certificates};
 pub(crate) use translate::{compile, tool_facts};
 
 /// A gateway with everything behind it, owning its state folder until it is closed.

@@ -1,10 +1,11 @@
 //! `serve`: the gateway, until it is told to stop.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use config::Configuration;
+use arc_swap::ArcSwap;
+use mcp::Front;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::cli::Global;
@@ -14,8 +15,8 @@ use crate::log;
 use crate::output::Output;
 use crate::place::{Place, load};
 use crate::service::Service;
-use crate::verbs::Reload;
-use crate::watch::{LOOK, Seen};
+use crate::verbs::{InForce, Reload};
+use crate::watch::{Changes, LOOK, Seen};
 
 /// How long what is under way may take after the first signal.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -43,11 +44,12 @@ async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, S
     for address in front.addresses() {
         tracing::info!(%address, "serving MCP over HTTP");
     }
-    let watching =
-        tokio::spawn(watch(place.file().to_owned(), Arc::clone(&portcullis.reload) as Arc<dyn Reload>, {
-            let in_force = Arc::clone(&portcullis.in_force);
-            move || in_force.load().loaded.configuration.clone()
-        }));
+    let watching = tokio::spawn(watch(
+        place.file().to_owned(),
+        Arc::clone(&portcullis.reload) as Arc<dyn Reload>,
+        Arc::clone(&portcullis.in_force),
+        Arc::downgrade(&front),
+    ));
     signals.until_stop(&portcullis).await;
     tracing::info!(seconds = DRAIN.as_secs(), "stopping when what is under way has ended");
     watching.abort();
@@ -126,22 +128,27 @@ async fn take_over(reload: Arc<dyn Reload>) {
     }
 }
 
-/// Follows the files while the configuration says so. A change counts when it has rested for one look, so that a file
-/// that is being written is not read half.
-async fn watch(file: impl AsRef<Path>, reload: Arc<dyn Reload>, configuration: impl Fn() -> Configuration) {
-    let look = || Seen::look(file.as_ref(), &configuration());
-    let (mut taken, mut last) = (look(), look());
+/// Follows the files while the configuration says so, and the certificates always.
+async fn watch(file: PathBuf, reload: Arc<dyn Reload>, in_force: Arc<ArcSwap<InForce>>, front: Weak<Front>) {
+    let configuration = || in_force.load().loaded.configuration.clone();
+    let mut files = Changes::since(Seen::look(&file, &configuration()));
+    let mut certificates = Changes::since(Seen::certificates(&configuration()));
     loop {
         tokio::time::sleep(LOOK).await;
-        let now = look();
-        if !configuration().watch {
-            taken = now;
-            continue;
-        }
-        if now != taken && now == last {
-            taken = look();
+        let now = configuration();
+        let seen = Seen::look(&file, &now);
+        if !now.watch {
+            files.forget(seen);
+        } else if files.settled(seen) {
             take_over(Arc::clone(&reload)).await;
         }
-        last = now;
+        if certificates.settled(Seen::certificates(&now))
+            && let Some(front) = front.upgrade()
+        {
+            match compose::renew_certificates(&front, &now) {
+                Ok(()) => tracing::info!("the certificates were renewed"),
+                Err(error) => tracing::error!("the certificates that are in use stay: {error}"),
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use config::{Loaded, TlsFiles};
+use config::{Configuration, Loaded, TlsFiles};
 use gateway::{SystemClock, SystemEntropy};
 use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsMaterial};
 use metrics_exporter_prometheus::PrometheusBuilder;
@@ -30,6 +30,14 @@ pub(crate) async fn front(portcullis: &Portcullis) -> Result<Arc<Front>, Stop> {
     let follower = Arc::downgrade(&front);
     portcullis.reload.follow(move |loaded| follow(&follower, loaded));
     Ok(front)
+}
+
+/// Reads the certificates again, for connections made from now on; on an error the old ones stay.
+pub(crate) fn renew_certificates(front: &Front, configuration: &Configuration) -> Result<(), String> {
+    if let Some(files) = &configuration.listen.tls {
+        front.reload_tls(tls(files)?);
+    }
+    Ok(())
 }
 
 fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
