@@ -18,6 +18,10 @@ use crate::{Authenticated, ToolCall};
 /// What a tool may take beyond its time limit before it is dropped: connectors end themselves in time.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How much more output than is shown is kept for the guard, in bytes. A secret that lies across the place where the
+/// output is cut must be seen whole, or all of it but its end could be shown.
+const BEYOND_THE_CUT: u64 = 64 * 1024;
+
 /// Runs the tool over what the lease opens, within the permit's limits.
 pub(crate) async fn execute(
     gateway: &Gateway,
@@ -50,7 +54,7 @@ pub(crate) async fn execute(
         shell: &*gateway.shell,
         desk: &desk,
         timeout,
-        output: limits.output.unwrap_or(Live::OUTPUT),
+        output: limits.output.unwrap_or(Live::OUTPUT).saturating_add(BEYOND_THE_CUT),
         cancel: &call.inner().cancel,
         progress: &progress,
         sub_events: &sub_events,

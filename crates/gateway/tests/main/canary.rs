@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use guard::Guard;
+use serde_json::json;
 use tools::Catalogue;
 
 use crate::encodings::{FORMS, seen};
@@ -29,6 +30,27 @@ async fn with_a_transparent_guard_the_same_test_finds_the_secret_in_every_form()
     for (form, _) in FORMS {
         assert!(found.iter().any(|leak| leak.ends_with(form)), "the control did not find `{form}`");
     }
+}
+
+/// An agent that may only look at files could else read a secret off the end of a cut output, all but a character.
+#[tokio::test]
+async fn a_secret_across_the_cut_is_seen_whole() {
+    let limited = RULES.replace(
+        "commands = [\"uptime\", \"df -h\"]",
+        "commands = [\"uptime\"]\nlimits = { output = \"4KiB\" }",
+    );
+    let harness = Harness::new(&limited).await;
+    let arguments = json!({"host": "web1", "command": "uptime"});
+    for padding in [4096 - CANARY.len(), 4096 - CANARY.len() + 1, 4095, 4096, 40_000] {
+        harness.shell.follow(Script::Pads(padding));
+        let answer = harness.call("ssh_execute", arguments.clone()).await;
+        assert_eq!(answer.structured["code"], "secret_in_output", "after {padding} bytes");
+    }
+    harness.shell.follow(Script::Pads(1 << 20));
+    let answer = harness.call("ssh_execute", arguments).await;
+    assert!(!answer.is_error, "what is far beyond the cut is never shown");
+    let shown = answer.structured["stdout"].as_str().unwrap();
+    assert!(shown.starts_with("xxxx") && shown.len() < 4096 + 100, "{}", shown.len());
 }
 
 /// Every tool, with every way a host can leak; what was seen where.

@@ -14,6 +14,8 @@ pub(crate) enum Script {
     Says(Vec<u8>),
     /// The leased secret, written by this function, on standard error.
     Leaks(fn(&str) -> Vec<u8>),
+    /// So many bytes and then the leased secret, of which no more is kept than the run asks for.
+    Pads(usize),
     /// A failure whose texts all hold the leased secret, written by this function.
     FailsLeaking(fn(&str) -> Vec<u8>),
     /// A failure before the login begins.
@@ -63,6 +65,13 @@ impl HostShell for FakeShell {
         match script {
             Script::Says(bytes) => Ok(outcome("stdout", bytes)),
             Script::Leaks(write) => Ok(outcome("stderr", write(&secret))),
+            Script::Pads(padding) => {
+                let mut bytes = [vec![b'x'; padding], secret.into_bytes(), vec![b'y'; 1 << 20]].concat();
+                let total = u64::try_from(bytes.len()).unwrap();
+                bytes.truncate(usize::try_from(run.output).unwrap());
+                let streams = vec![Stream { name: "stdout", bytes, total }];
+                Ok(Outcome { streams, exit: Some(Exit::Status(0)), ..Outcome::default() })
+            }
             Script::FailsLeaking(write) => {
                 let text = String::from_utf8_lossy(&write(&secret)).into_owned();
                 Err(Failure::new(ErrorCode::TargetProtocol, format!("the host said {text}"))
