@@ -146,7 +146,7 @@ impl Body {
             parent: event.origin.parent.map(|parent| parent.to_string()),
             phase: "closed",
             event: event.event,
-            actor: event.principal.as_ref().map(ToString::to_string),
+            actor: event.origin.actor.as_ref().or(event.principal.as_ref()).map(ToString::to_string),
             principal: event.principal.as_ref().map(ToString::to_string),
             client_ip: event.origin.client_ip.map(|ip| ip.to_canonical().to_string()),
             transport: Some(event.origin.transport).filter(|transport| !transport.is_empty()),

@@ -17,6 +17,8 @@ pub struct Origin {
     pub agent: Option<String>,
     /// The call this one is part of.
     pub parent: Option<CallId>,
+    /// Who really acts, when an operator calls as another principal; `None`: the principal itself.
+    pub actor: Option<PrincipalId>,
 }
 
 /// Facts that only the end of a call knows.

@@ -57,7 +57,7 @@ impl Pending {
             id: id.to_string(),
             parent: origin.parent.map(|parent| parent.to_string()),
             principal: Some(principal.id.to_string()),
-            actor: Some(principal.id.to_string()),
+            actor: Some(origin.actor.as_ref().unwrap_or(&principal.id).to_string()),
             client_ip: origin.client_ip.map(|ip| ip.to_canonical().to_string()),
             transport: Some(origin.transport).filter(|transport| !transport.is_empty()),
             agent: origin.agent.as_deref().map(|agent| text(agent, AGENT)),
@@ -77,7 +77,6 @@ impl Pending {
     pub(crate) fn intent(&mut self, permit: &Permit, event: &'static str) -> Result<Prepared, JournalError> {
         let action = permit.action();
         self.common.principal = Some(permit.principal().id.to_string());
-        self.common.actor.clone_from(&self.common.principal);
         self.common.tier = Some(action.tier.as_str());
         self.common.target = Some(action.target.name.to_string());
         self.common.rules = permit.rules().iter().map(ToString::to_string).collect();

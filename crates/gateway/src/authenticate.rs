@@ -45,13 +45,15 @@ impl Authenticated<()> {
             transport: presented.transport,
             agent: presented.agent.map(str::to_owned),
             parent: None,
+            actor: None,
         };
         Self { principal, origin, inner: () }
     }
 
     /// An operator who may act as another principal, after `operator:impersonate` was permitted.
     pub(crate) fn acting_as(&self, principal: Arc<Principal>) -> Self {
-        Self { principal, origin: self.origin.clone(), inner: () }
+        let actor = self.origin.actor.clone().unwrap_or_else(|| self.principal.id.clone());
+        Self { principal, origin: Origin { actor: Some(actor), ..self.origin.clone() }, inner: () }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn tool() -> ToolName {
 }
 
 pub(crate) fn origin() -> Origin {
-    Origin { client_ip: Some("10.0.0.7".parse().unwrap()), transport: "http", agent: None, parent: None }
+    Origin { client_ip: Some("10.0.0.7".parse().unwrap()), transport: "http", ..Origin::default() }
 }
 
 pub(crate) const COMMAND: &str = "systemctl status nginx";
