@@ -1,8 +1,8 @@
 //! Signed heads: what anchors a journal outside itself. Written by a thread of their own, because the file is
 //! best on another machine and that machine may hang.
 
-use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -18,6 +18,8 @@ use crate::{PublicKey, SigningKey};
 
 /// How long the end waits for the file with the heads, which may be on a machine that hangs.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// No head has as many bytes.
+const LONGEST_HEAD: u64 = 4096;
 const SIG: &str = ",\"sig\":\"";
 /// Signed before the line, so that the key's signatures cannot be taken for anything else.
 const DOMAIN: &str = "portcullis audit head v1\n";
@@ -124,10 +126,34 @@ fn run(key: &SigningKey, path: &Path, heads: &Receiver<(ChainHead, Timestamp)>) 
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(path)?;
-    if !bytes.is_empty() {
-        file.write_all(bytes)?;
-        file.sync_data()?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o644).open(path)?;
+    // What a crash or a full disk left of a head would make the next one unreadable, and that looks like tampering.
+    let whole = whole_lines(&mut file)?;
+    if whole < file.metadata()?.len() {
+        file.set_len(whole)?;
     }
-    Ok(())
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let written = file.write_all(bytes).and_then(|()| file.sync_data());
+    if written.is_err() {
+        file.set_len(whole)?;
+    }
+    written
+}
+
+/// Bytes up to the end of the last whole line. A head is short, so only the end is looked at.
+fn whole_lines(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(LONGEST_HEAD);
+    file.seek(SeekFrom::Start(from))?;
+    let mut end = Vec::new();
+    file.take(LONGEST_HEAD).read_to_end(&mut end)?;
+    let after = end.iter().rposition(|byte| *byte == b'\n').map(|at| at.saturating_add(1));
+    Ok(match after {
+        Some(after) => from.saturating_add(u64::try_from(after).unwrap_or(u64::MAX)),
+        None if from == 0 => 0,
+        // No head is that long: the file is something else, and nothing of it is cut off.
+        None => length,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{check, check_anchored, file, folder, journal_of, open_rotating};
+use super::{call, check, check_anchored, file, folder, journal_of, open_rotating, reopen};
 use crate::chain::ChainHead;
 use crate::{Damage, JournalError, PublicKey, verify};
 
@@ -119,7 +119,7 @@ async fn missing_files_are_found() {
     let dir = tempfile::tempdir().unwrap();
     let journal = open_rotating(dir.path(), 2000);
     for _ in 0..12 {
-        super::call(&journal).await;
+        call(&journal).await;
     }
     journal.shutdown().await.unwrap();
     let report = check_anchored(dir.path());
@@ -161,6 +161,23 @@ async fn heads_of_another_key_and_changed_heads_are_found() {
     let backwards: Vec<String> = lines(&heads).into_iter().rev().collect();
     write(&heads, &backwards);
     assert!(check_anchored(dir.path()).first_bad.is_some() || backwards.len() < 2);
+}
+
+/// A full disk or a crash leaves half a head; the next one must not be written onto it.
+#[tokio::test]
+async fn half_a_head_is_cut_off_before_the_next() {
+    let dir = journal_of(1).await;
+    let heads = dir.path().join("heads.jsonl");
+    let whole = std::fs::read_to_string(&heads).unwrap();
+    std::fs::write(&heads, format!("{whole}{{\"seq\":9,\"hash")).unwrap();
+    let journal = reopen(dir.path());
+    call(&journal).await;
+    journal.shutdown().await.unwrap();
+    let now = std::fs::read_to_string(&heads).unwrap();
+    assert!(now.starts_with(&whole) && now.len() > whole.len() && now.ends_with('\n'), "{now}");
+    let report = check_anchored(dir.path());
+    assert_eq!(report.first_bad, None);
+    assert_eq!(report.anchored, report.complete_up_to.map(|(seq, _)| seq), "the new head counts");
 }
 
 #[tokio::test]
