@@ -1,6 +1,6 @@
 //! The values a decision produces. Only this crate can make an [`Allowed`] or a [`Permit`].
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -211,9 +211,14 @@ impl Permit {
 }
 
 impl NetworkFence {
-    /// Whether this address may be dialled. An IPv4-mapped IPv6 address counts as the IPv4 address it is.
+    /// Whether this address may be dialled. An IPv4-mapped IPv6 address counts as the IPv4 address it is, and the
+    /// unspecified address as the loopback one, because that is what the kernel dials for it.
     pub fn admits(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
+        let address = match address.to_canonical() {
+            address if !address.is_unspecified() => address,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
         let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
         !within(&self.block) && (self.allow.is_empty() || within(&self.allow))
     }

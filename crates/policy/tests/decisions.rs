@@ -401,6 +401,17 @@ fn fences_and_snapshot_go_into_the_permit() {
     assert!(!permit.fences().network.admits("192.0.2.1".parse().unwrap()));
 }
 
+/// The kernel dials this machine for `0.0.0.0` and `::`.
+#[test]
+fn a_blocked_loopback_is_not_reached_by_the_unspecified_address() {
+    let block = vec!["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
+    let fence = NetworkFence { allow: Vec::new(), block };
+    for address in ["0.0.0.0", "::", "::ffff:0.0.0.0", "127.0.0.1", "::1"] {
+        assert!(!fence.admits(address.parse().unwrap()), "{address}");
+    }
+    assert!(fence.admits("192.0.2.1".parse().unwrap()));
+}
+
 #[test]
 fn visibility_follows_principal_and_tool() {
     let policy = snapshot(RULES, "");
