@@ -14,15 +14,15 @@ pub(crate) fn authorise(
     principal: &Principal,
     action: Action,
 ) -> Result<Allowed, Denial> {
-    let fallback = live.fallback_limits();
-    decide(gateway, live, principal, action).map_err(|denial| {
-        let per_minute = fallback.calls_per_minute.unwrap_or(Live::CALLS_PER_MINUTE);
-        if gateway.rates.take(&principal.id, per_minute, gateway.clock.boot()) {
-            denial
-        } else {
-            over_rate(per_minute)
-        }
-    })
+    decide(gateway, live, principal, action)
+        .map_err(|denial| spend(gateway, live, principal).unwrap_or(denial))
+}
+
+/// Takes a call that comes to nothing off the principal's budget; the denial if there is none left.
+pub(crate) fn spend(gateway: &Gateway, live: &Live, principal: &Principal) -> Option<Denial> {
+    let per_minute = live.fallback_limits().calls_per_minute.unwrap_or(Live::CALLS_PER_MINUTE);
+    let left = gateway.rates.take(&principal.id, per_minute, gateway.clock.boot());
+    (!left).then(|| over_rate(per_minute))
 }
 
 /// The decision alone, for a dry run.

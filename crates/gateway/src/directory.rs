@@ -72,10 +72,11 @@ impl Directory {
             [first, others @ ..] if others.iter().all(|other| other == first) => Some(self.by_key(first)?),
             [..] => return None,
         };
+        // A certificate can have several names; it gives none of them more than the others.
         let by_certificate =
-            presented.certificate_names.iter().find_map(|name| self.by_certificate.get(name)).copied();
-        let by_user = presented.os_user.and_then(|user| self.by_os_user.get(user)).copied();
-        let mut named = [by_key, by_certificate, by_user].into_iter().flatten();
+            presented.certificate_names.iter().filter_map(|name| self.by_certificate.get(name));
+        let by_user = presented.os_user.and_then(|user| self.by_os_user.get(user));
+        let mut named = by_key.into_iter().chain(by_certificate.copied()).chain(by_user.copied());
         let who = named.next()?;
         if named.any(|other| other != who) {
             return None;
@@ -98,4 +99,89 @@ fn comes_from(networks: &[IpNet], presented: &Presented<'_>) -> bool {
             Some(ip) => inside(ip),
             None => presented.transport != "http",
         }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::{Principal, PrincipalId};
+
+    use super::{Directory, Entry};
+    use crate::{Presented, api_key};
+
+    const STRANGE_KEY: &str = "pk_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+    struct Known {
+        directory: Directory,
+        key: String,
+    }
+
+    /// `a` has a key, `b` the certificate name `b.example` and the local user `bob`, `c` the name `c.example` and a
+    /// network.
+    fn known() -> Known {
+        let (key, hash) = api_key::generate(&testkit::SeededEntropy::new(7)).unwrap();
+        let entry = |id: &str| Entry {
+            principal: Arc::new(Principal { id: PrincipalId::parse(id).unwrap(), groups: [].into() }),
+            api_keys: Vec::new(),
+            certificate: None,
+            from: Vec::new(),
+            os_user: None,
+        };
+        let directory = Directory::new(vec![
+            Entry { api_keys: vec![hash], ..entry("a") },
+            Entry { certificate: Some("b.example".into()), os_user: Some("bob".into()), ..entry("b") },
+            Entry {
+                certificate: Some("c.example".into()),
+                from: vec!["10.0.0.0/8".parse().unwrap()],
+                ..entry("c")
+            },
+        ]);
+        Known { directory, key: key.reveal().to_owned() }
+    }
+
+    fn who(keys: &[&str], names: &[&str], os_user: Option<&str>, ip: Option<&str>) -> Option<String> {
+        let known = known();
+        let keys: Vec<&str> =
+            keys.iter().map(|key| if *key == "a" { known.key.as_str() } else { key }).collect();
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let presented = Presented {
+            api_keys: &keys,
+            certificate_names: &names,
+            os_user,
+            client_ip: ip.map(|ip| ip.parse().unwrap()),
+            transport: "http",
+            agent: None,
+        };
+        known.directory.identify(&presented).map(|principal| principal.id.to_string())
+    }
+
+    #[test]
+    fn each_proof_names_its_principal() {
+        assert_eq!(who(&["a"], &[], None, None).as_deref(), Some("a"));
+        assert_eq!(who(&["a", "a"], &["gate.example"], None, None).as_deref(), Some("a"));
+        assert_eq!(who(&[], &["gate.example", "b.example"], None, None).as_deref(), Some("b"));
+        assert_eq!(who(&[], &["b.example"], Some("bob"), None).as_deref(), Some("b"));
+        assert_eq!(who(&[], &["c.example"], None, Some("::ffff:10.1.2.3")).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn whatever_does_not_fit_together_is_nobody() {
+        for (keys, names, os_user, ip) in [
+            (&[][..], &[][..], None, None),
+            (&[""], &[], None, None),
+            (&[STRANGE_KEY], &[], None, None),
+            (&["a", STRANGE_KEY], &[], None, None),
+            (&[STRANGE_KEY], &["b.example"], Some("bob"), None),
+            (&["a"], &["b.example"], None, None),
+            (&["a"], &[], Some("bob"), None),
+            (&[], &["gate.example"], Some("eve"), None),
+            (&[], &["b.example", "c.example"], None, Some("10.1.2.3")),
+            (&[], &["c.example"], Some("bob"), Some("10.1.2.3")),
+            (&[], &["c.example"], None, Some("192.0.2.1")),
+            (&[], &["c.example"], None, None),
+        ] {
+            assert_eq!(who(keys, names, os_user, ip), None, "{keys:?} {names:?} {os_user:?} {ip:?}");
+        }
+    }
 }

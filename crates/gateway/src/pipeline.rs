@@ -7,7 +7,7 @@ use guard::{Guarded, Scanner};
 use model::{Answer, ErrorCode, Failure};
 use policy::Denial;
 
-use crate::authorise::authorise;
+use crate::authorise::{authorise, spend};
 use crate::discharge::discharge;
 use crate::execute::execute;
 use crate::facts;
@@ -53,10 +53,15 @@ async fn stages(
     pending: &mut Pending,
     facts: &mut CompletionFacts,
 ) -> Result<Guarded<Answer>, Refusal> {
-    let arguments = arguments(call.inner().arguments.as_deref())?;
+    // What is not found costs a call as a denial does, so that guessing names is no way to map the targets.
+    let costs = |failure| match spend(gateway, live, call.principal()) {
+        Some(over_rate) => Refusal::Denied(over_rate),
+        None => Refusal::Failed(failure),
+    };
+    let arguments = arguments(call.inner().arguments.as_deref()).map_err(costs)?;
     let ToolCall { endpoint, tool: name, .. } = call.inner();
     let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments };
-    let resolved = resolve(gateway, live, call.principal(), wanted)?;
+    let resolved = resolve(gateway, live, call.principal(), wanted).map_err(costs)?;
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call.principal(), resolved.action)?;
     let permit = discharge(gateway, allowed)?;

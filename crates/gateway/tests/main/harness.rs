@@ -135,6 +135,25 @@ impl Harness {
         arguments: Value,
         cancel: CancellationToken,
     ) -> Option<Answer> {
+        self.send(self.who(principal), tool, arguments, cancel).await
+    }
+
+    pub(crate) async fn call_by(
+        &self,
+        who: Authenticated<()>,
+        tool: &str,
+        arguments: Value,
+    ) -> Option<Answer> {
+        self.send(who, tool, arguments, CancellationToken::new()).await
+    }
+
+    async fn send(
+        &self,
+        who: Authenticated<()>,
+        tool: &str,
+        arguments: Value,
+        cancel: CancellationToken,
+    ) -> Option<Answer> {
         let call = ToolCall {
             endpoint: Endpoint::All,
             tool: tool.to_owned(),
@@ -142,7 +161,7 @@ impl Harness {
             cancel,
             progress: None,
         };
-        self.gateway.call(self.who(principal).with(call)).await.ok().map(|recorded| recorded.into_inner())
+        self.gateway.call(who.with(call)).await.ok().map(|recorded| recorded.into_inner())
     }
 
     pub(crate) async fn tools(&self, principal: &str) -> Vec<String> {

@@ -140,6 +140,37 @@ async fn over_its_rate_a_principal_is_denied_and_others_are_not() {
 }
 
 #[tokio::test]
+async fn guesses_spend_the_budget_too() {
+    let harness = Harness::new(RULES).await;
+    for (tool, arguments) in
+        [("no_such_tool", json!({})), ("ssh_execute", json!({"host": "guess", "command": "id"}))]
+    {
+        harness.let_a_minute_pass();
+        let mut codes = Vec::new();
+        for _ in 0..125 {
+            codes.push(harness.call(tool, arguments.clone()).await.structured["code"].clone());
+        }
+        assert_ne!(codes[0], "denied.rate", "{tool}");
+        assert_eq!(codes[124], "denied.rate", "{tool}");
+    }
+}
+
+#[tokio::test]
+async fn the_record_of_a_call_as_another_principal_names_who_acts() {
+    let rules =
+        "[[rule]]\nname = 'try'\nallow = ['operator:impersonate']\nprincipals = ['other']\ntargets = ['*']\n";
+    let harness = Harness::new(&format!("{RULES}{rules}")).await;
+    assert!(harness.gateway.impersonate(&harness.who("nobody"), "agent").await.is_none());
+    let acting = harness.gateway.impersonate(&harness.who("other"), "agent").await.expect("permitted");
+    let answer = harness.call_by(acting, "ssh_execute", json!({"host": "web1", "command": "uptime"})).await;
+    assert!(!answer.expect("a recorded answer").is_error);
+    let entries = harness.journal();
+    let made: Vec<_> = entries.iter().filter(|e| e["tool"] == "ssh_execute").collect();
+    assert_eq!(made.len(), 2, "an intent and its completion");
+    assert!(made.iter().all(|e| e["principal"] == "agent" && e["actor"] == "other"), "{made:?}");
+}
+
+#[tokio::test]
 async fn denials_spend_the_budget_too() {
     let harness = Harness::new(RULES).await;
     let mut codes = Vec::new();
