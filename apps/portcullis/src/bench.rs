@@ -17,8 +17,9 @@ use std::time::Duration;
 use gateway::{SystemClock, SystemEntropy};
 use model::Clock;
 
-pub(crate) use echo::serve as serve_echo;
-pub(crate) use report::{Figure, Report};
+use crate::failure::{Exit, Stop};
+use crate::output::Output;
+use report::{Figure, Report};
 
 /// How much is measured.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -32,10 +33,35 @@ pub(crate) struct BenchOptions {
     /// Seconds after the start at which idle memory is read.
     #[arg(long, default_value_t = 60)]
     pub(crate) idle: u64,
+    /// Be the bare server that others are compared with.
+    #[arg(long, hide = true)]
+    pub(crate) echo: bool,
 }
 
-/// Runs everything; a part that cannot be measured here says so in the report.
-pub(crate) async fn run(options: BenchOptions) -> anyhow::Result<Report> {
+/// Measures and prints. A missed goal is no failure of the command: the report says so.
+pub(crate) fn run(options: BenchOptions, output: Output) -> Result<Exit, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Stop::failed)?;
+    let failed = |error: anyhow::Error| Stop::failed(format!("{error:#}"));
+    if options.echo {
+        runtime.block_on(echo::serve()).map_err(failed)?;
+        return Ok(Exit::Done);
+    }
+    if cfg!(debug_assertions) {
+        output.warning("this is a debug build: its figures say nothing about a release");
+    }
+    output.note(&format!("measuring: this takes about {} s", options.idle.max(40)));
+    let report = runtime.block_on(measure(options)).map_err(failed)?;
+    if output.is_json() {
+        output.json(&report.to_json())?;
+    } else {
+        let rows = report.figures().iter().map(|figure| figure.row().to_vec()).collect();
+        output.table(&["figure", "value", "goal", ""], rows)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Everything; a part that cannot be measured here says so in the report.
+async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(&SystemEntropy)?);
     let mut report = Report::default();
     let idle = stage::Stage::new(stage::Durability::Auto, None)?;

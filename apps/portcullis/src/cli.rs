@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bench::BenchOptions;
+use crate::demo::Demo;
 use crate::failure::Exit;
 
 const EXIT_CODES: &str = "\
@@ -62,6 +64,8 @@ pub(crate) enum Color {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Take the tour: a gateway, a sandboxed host and an agent, every step checked
+    Demo(Demo),
     /// Write a starter configuration, an API key and an encrypted keystore
     Init {
         /// Where to [default: the current folder]
@@ -103,6 +107,8 @@ pub(crate) enum Command {
     /// Read and verify the audit journal
     #[command(subcommand)]
     Audit(Audit),
+    /// Measure what the gateway costs on this machine, against the bare limit
+    Bench(BenchOptions),
     /// Print a completion script for a shell
     Completions {
         /// Which shell

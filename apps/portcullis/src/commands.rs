@@ -5,7 +5,7 @@ mod call;
 pub(crate) mod check;
 mod completions;
 mod hostkey;
-mod init;
+pub(crate) mod init;
 mod key;
 mod policy;
 mod secret;
@@ -19,7 +19,7 @@ use serde_json::Map;
 use crate::cli::{Cli, Command};
 use crate::failure::{Exit, Stop};
 use crate::output::Output;
-use crate::{harden, log, operators};
+use crate::{bench, demo, harden, log, operators};
 
 /// Does what the command line says.
 pub(crate) fn run(cli: Cli) -> Exit {
@@ -37,6 +37,8 @@ fn dispatch(cli: Cli, output: Output) -> Result<Exit, Stop> {
         log::start(None, &global);
     }
     match cli.command {
+        Command::Demo(demo) => demo::run(&global, &demo, output),
+        Command::Bench(options) => bench::run(options, output),
         Command::Init { folder } => init::run(folder.as_deref(), output),
         Command::Serve => serve::run(&global, output),
         Command::Stdio(who) => stdio::run(&global, who, output),

@@ -16,13 +16,7 @@ pub(crate) fn start(log: Option<&Log>, global: &Global) {
         (false, 1) => "debug",
         (false, _) => "trace",
     };
-    // Libraries speak of every packet below `info`; that helps nobody who asked about us.
-    let filter = match level {
-        "debug" => EnvFilter::new(
-            "info,portcullis=debug,gateway=debug,mcp=debug,audit=debug,broker=debug,sources=debug,connector_ssh=debug",
-        ),
-        level => EnvFilter::new(level),
-    };
+    let filter = EnvFilter::new(filter(level));
     let terminal = io::stderr().is_terminal();
     let json = match log.map_or(LogFormat::Text, |log| log.format) {
         LogFormat::Auto => !terminal,
@@ -32,4 +26,29 @@ pub(crate) fn start(log: Option<&Log>, global: &Global) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(terminal);
     // A second start in one process (tests) keeps the first.
     let _ = if json { lines.json().try_init() } else { lines.try_init() };
+}
+
+/// Below `info` libraries speak of every packet and every parsed word, logins and commands among them: only our own
+/// crates may go there.
+fn filter(level: &str) -> String {
+    match level {
+        "debug" | "trace" => OURS.iter().fold("info".to_owned(), |all, name| format!("{all},{name}={level}")),
+        level => level.to_owned(),
+    }
+}
+
+/// Every crate of ours that logs.
+const OURS: &[&str] = &["portcullis", "gateway", "mcp", "audit", "broker", "sources", "connector_ssh"];
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+
+    #[test]
+    fn libraries_never_log_below_info() {
+        for level in ["debug", "trace"] {
+            assert!(filter(level).starts_with("info,portcullis="), "{level}");
+        }
+        assert_eq!(filter("warn"), "warn");
+    }
 }

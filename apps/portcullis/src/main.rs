@@ -4,9 +4,11 @@
 
 mod agent_socket;
 mod arguments;
+mod bench;
 mod cli;
 mod commands;
 mod compose;
+mod demo;
 mod failure;
 mod harden;
 mod keys;
@@ -15,6 +17,7 @@ mod operators;
 mod output;
 mod place;
 mod service;
+mod stage;
 mod verbs;
 mod watch;
 

@@ -160,8 +160,8 @@ impl Front {
 
     /// Takes no more connections, lets what is under way end until the deadline, then cancels it. Calls that were
     /// cancelled get a few seconds to reach their record.
-    pub async fn shutdown(self, deadline: Duration) {
-        let shared = self.shared;
+    pub async fn shutdown(&self, deadline: Duration) {
+        let shared = &self.shared;
         shared.closing.cancel();
         shared.tasks.close();
         if tokio::time::timeout(deadline, shared.tasks.wait()).await.is_err() {

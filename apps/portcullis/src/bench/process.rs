@@ -35,8 +35,8 @@ impl Measured {
     pub(super) async fn first_line(&mut self) -> anyhow::Result<String> {
         let stdout = self.child.stdout.take().context("the child's output was read before")?;
         let mut line = String::new();
-        let reading = BufReader::new(stdout).read_line(&mut line);
-        match tokio::time::timeout(Duration::from_secs(20), reading).await {
+        let mut reader = BufReader::new(stdout);
+        match tokio::time::timeout(Duration::from_secs(20), reader.read_line(&mut line)).await {
             Ok(Ok(1..)) => Ok(line.trim().to_owned()),
             Ok(Ok(0)) => bail!("the child ended at once"),
             Ok(Err(error)) => Err(error).context("read the child's output"),

@@ -69,6 +69,11 @@ impl Written {
     }
 }
 
+/// A configuration of other files with fresh keys and an empty keystore, for the tour and the benchmark.
+pub(crate) fn prepare(folder: &Path, files: &[StarterFile]) -> Result<(), Stop> {
+    write(folder, files, &mut Written::default())
+}
+
 fn write(folder: &Path, files: &[StarterFile], written: &mut Written) -> Result<(), Stop> {
     make_folder(folder, written)?;
     for file in files {

@@ -54,15 +54,7 @@ async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, S
     tracing::info!(seconds = DRAIN.as_secs(), "stopping when what is under way has ended");
     watching.abort();
     let drained = async {
-        // A reload that is just ending may hold it for a moment.
-        let front = async {
-            let mut front = front;
-            while let Err(shared) = Arc::try_unwrap(front).map(|front| tokio::spawn(front.shutdown(DRAIN))) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                front = shared;
-            }
-        };
-        tokio::join!(front, service.stop(DRAIN));
+        tokio::join!(front.shutdown(DRAIN), service.stop(DRAIN));
         portcullis.close().await
     };
     tokio::select! {

@@ -29,6 +29,11 @@ const NGINX: &str = "\u{25cf} nginx.service - A high performance web server\n   
                      Active: active (running) since Sat 2026-10-10 07:05:11 UTC; 1 month 10 days ago\n   \
                      Main PID: 612 (nginx)\n";
 
+/// A file that holds the account's password.
+pub(super) fn backup_conf(password: &str) -> Said {
+    Said { out: format!("user = demo\npassword = {password}\n"), ..Said::default() }
+}
+
 /// Answers a command line; what is not known is answered as a shell would.
 pub(super) fn run(text: &str) -> Said {
     let line = match policy::command::parse(text) {

@@ -22,6 +22,9 @@ use self::server::Account;
 /// The sandbox's one account.
 const USERNAME: &str = "demo";
 
+/// The one command that shows the account's own password, as careless machines do.
+pub const LEAK: &str = "cat /etc/backup.conf";
+
 /// A running sandbox; it ends when this is dropped.
 pub struct Sandbox {
     /// Where it listens: `127.0.0.1` and a port of its own.
