@@ -95,7 +95,8 @@ impl Stage {
             passphrase: &|| Err(MasterKeyError::NobodyToAsk),
         };
         let key = MasterKeyLocation::File(self.folder().join(templates::MASTER_KEY));
-        let keystore = sources::open_located(&self.folder().join(templates::KEYSTORE), &key, &around).map_err(Stop::failed)?;
+        let keystore = sources::open_located(&self.folder().join(templates::KEYSTORE), &key, &around)
+            .map_err(Stop::failed)?;
         let name = CredentialRef::parse(name).map_err(Stop::failed)?;
         let entry = Entry { username: Some(username.to_owned()), address: None, secret };
         keystore.set(&name, entry).map_err(Stop::failed)

@@ -142,14 +142,15 @@ mod tests {
     fn whatever_is_not_whole_is_refused() {
         let (key, hash) = generate(&counting()).unwrap();
         let text = key.reveal();
-        let last = text.len() - 1;
+        let mut short = text.to_owned();
+        short.pop();
         let wrong = [
             String::new(),
             "pk_".to_owned(),
-            text[..last].to_owned(),
+            short.clone(),
             format!("{text}A"),
-            format!("{} ", &text[..last]),
-            format!("{}A", &text[..last]),
+            format!("{short} "),
+            format!("{short}A"),
             text.replacen("pk_", "PK_", 1),
             text.replacen("0001", "0002", 1),
             hash.clone(),
@@ -158,7 +159,9 @@ mod tests {
         for presented in wrong.iter().filter(|presented| *presented != text) {
             assert!(!verify(&hash, presented), "{presented}");
         }
-        for stored in ["", "pk_00010203", "pk_00010203:", &hash[..hash.len() - 1], &hash.to_uppercase()] {
+        let mut cut = hash.clone();
+        cut.pop();
+        for stored in ["", "pk_00010203", "pk_00010203:", &cut, &hash.to_uppercase()] {
             assert!(!verify(stored, text), "{stored}");
         }
     }

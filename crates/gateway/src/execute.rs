@@ -1,13 +1,12 @@
 //! Stage 7: the act itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use audit::{Event, Journal, Origin};
+use audit::{CompletionFacts, Intended, Journal, JournalError, Pending};
 use broker::Lease;
-use model::{CallId, ErrorCode, Failure, Host, Outcome, PrincipalId, ToolName};
-use serde_json::{Map, Value};
+use model::{ErrorCode, Failure, Host, Outcome};
 use tools::{SubEvents, Tool, ToolRun};
 
 use crate::desk::GatewayDesk;
@@ -35,13 +34,7 @@ pub(crate) async fn execute(
     let limits = permit.limits();
     let timeout = limits.timeout.unwrap_or(Live::TIMEOUT);
     let desk = GatewayDesk { gateway, live };
-    let sub_events = Recorder {
-        journal: &gateway.journal,
-        parent: lease.intended().id(),
-        principal: &permit.principal().id,
-        tool: &permit.action().tool,
-        origin: call.origin(),
-    };
+    let sub_events = Recorder { journal: &gateway.journal, whole: lease.intended(), open: Mutex::default() };
     let progress = |bytes: u64| {
         if let Some(tell) = &call.inner().progress {
             tell(bytes);
@@ -67,43 +60,55 @@ pub(crate) async fn execute(
     }
 }
 
-/// Writes acts beside the main one under the parent call's id.
+/// Records acts beside the main one as parts of it: each has its own intent, as durable as the call's, and its own end.
+///
+/// A part that is not ended (the run was dropped) is closed when this is dropped.
 struct Recorder<'a> {
     journal: &'a Journal,
-    parent: CallId,
-    principal: &'a PrincipalId,
-    tool: &'a ToolName,
-    origin: &'a Origin,
+    whole: &'a Intended,
+    open: Mutex<Vec<Part>>,
+}
+
+struct Part {
+    event: &'static str,
+    detail: String,
+    pending: Pending,
 }
 
 impl Recorder<'_> {
-    async fn write(&self, event: &'static str, step: &str, detail: &str) -> Result<(), Failure> {
-        let fields = Map::from_iter([
-            ("step".to_owned(), Value::from(step)),
-            ("detail".to_owned(), Value::from(detail)),
-        ]);
-        let origin = Origin { parent: Some(self.parent), ..self.origin.clone() };
-        let entry = Event {
-            event,
-            principal: Some(self.principal.clone()),
-            origin,
-            tool: Some(self.tool.clone()),
-            fields,
-        };
-        self.journal.event(entry).await.map_err(|error| {
-            Failure::new(ErrorCode::AuditUnavailable, "the record could not be written, so nothing was done")
-                .with_internal(error.to_string())
-        })
+    fn opened(&self) -> MutexGuard<'_, Vec<Part>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl SubEvents for Recorder<'_> {
     async fn begin(&self, event: &'static str, detail: &str) -> Result<(), Failure> {
-        self.write(event, "begin", detail).await
+        let pending = self.journal.begin_part(self.whole, event).await.map_err(|error| unrecorded(&error))?;
+        self.opened().push(Part { event, detail: detail.to_owned(), pending });
+        Ok(())
     }
 
     async fn end(&self, event: &'static str, result: &str) -> Result<(), Failure> {
-        self.write(event, "end", result).await
+        let part = {
+            let mut open = self.opened();
+            open.iter().rposition(|part| part.event == event).map(|at| open.remove(at))
+        };
+        let Some(part) = part else {
+            return Err(Failure::new(ErrorCode::Internal, "a part of the call ended that never began"));
+        };
+        let facts = CompletionFacts {
+            event,
+            decision: "allowed",
+            command: Some(part.detail),
+            reason: Some(result.to_owned()),
+            ..CompletionFacts::default()
+        };
+        self.journal.complete_part(part.pending, facts).await.map_err(|error| unrecorded(&error))
     }
+}
+
+fn unrecorded(error: &JournalError) -> Failure {
+    Failure::new(ErrorCode::AuditUnavailable, "the record could not be written, so nothing was done")
+        .with_internal(error.to_string())
 }

@@ -152,10 +152,11 @@ mod tests {
         let state = folder.path().join("state");
         let first = Owner::take(&state).unwrap();
         assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
-        match Owner::take(&state).unwrap_err() {
-            OwnError::Owned { pid, .. } => assert_eq!(pid, Some(std::process::id())),
-            other => panic!("{other}"),
-        }
+        let second = Owner::take(&state).unwrap_err();
+        assert!(
+            matches!(second, OwnError::Owned { pid: Some(pid), .. } if pid == std::process::id()),
+            "{second}"
+        );
         drop(first);
         assert!(Owner::take(&state).is_ok());
     }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use model::{
-    Action, CredentialUse, Limits, Principal, PrincipalId, SubAction, Target, TargetKind, TargetName, Tier, ToolName,
-    ToolSet,
+    Action, CredentialUse, Limits, Principal, PrincipalId, SubAction, Target, TargetKind, TargetName, Tier,
+    ToolName, ToolSet,
 };
 use policy::{Moment, NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use rustix::time::{ClockId, clock_gettime};
@@ -20,22 +20,33 @@ const DECISIONS: u32 = 2000;
 /// Measures permitted and denied commands, and the analysis of a line.
 pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
     let snapshot = snapshot()?;
-    let principal = Principal {
-        id: PrincipalId::parse("agent")?,
-        groups: [model::GroupName::parse("agents")?].into(),
-    };
+    let principal =
+        Principal { id: PrincipalId::parse("agent")?, groups: [model::GroupName::parse("agents")?].into() };
     let (permitted, denied) = (action("true")?, action("reboot")?);
     let decide = |action: &Action| {
         let moment = Moment { hour: 12, weekday: 3 };
-        snapshot.authorise(&principal, action.clone(), moment, Limits::default(), &NetworkFence::default()).is_ok()
+        snapshot
+            .authorise(&principal, action.clone(), moment, Limits::default(), &NetworkFence::default())
+            .is_ok()
     };
     anyhow::ensure!(decide(&permitted) && !decide(&denied), "the benchmark's own rules do not hold");
     Ok(vec![
-        Figure::plain(format!("policy decision, permitted, {RULES} rules, CPU"), micros(|| decide(&permitted)), "us"),
-        Figure::plain(format!("policy decision, denied and explained, {RULES} rules, CPU"), micros(|| decide(&denied)), "us"),
+        Figure::plain(
+            format!("policy decision, permitted, {RULES} rules, CPU"),
+            micros(|| decide(&permitted)),
+            "us",
+        ),
+        Figure::plain(
+            format!("policy decision, denied and explained, {RULES} rules, CPU"),
+            micros(|| decide(&denied)),
+            "us",
+        ),
         Figure::plain(
             "analysis of a command line, CPU",
-            micros(|| policy::command::parse("journalctl --no-pager -n 50 -u 'nginx.service' | grep -c error").is_ok()),
+            micros(|| {
+                policy::command::parse("journalctl --no-pager -n 50 -u 'nginx.service' | grep -c error")
+                    .is_ok()
+            }),
             "us",
         ),
     ])
@@ -60,15 +71,19 @@ fn thread_cpu() -> Duration {
 
 fn snapshot() -> anyhow::Result<Snapshot> {
     let raw: RawRules = toml::from_str(&rules()).context("the benchmark's rules")?;
-    let rules: Result<Vec<Rule>, _> = raw.rule.into_iter().map(|rule| Rule::parse(rule.into_inner())).collect();
+    let rules: Result<Vec<Rule>, _> =
+        raw.rule.into_iter().map(|rule| Rule::parse(rule.into_inner())).collect();
     let rules = rules.map_err(|problems| anyhow::anyhow!("the benchmark's rules: {problems:?}"))?;
     let facts = |tool: &std::sync::Arc<dyn tools::Tool>| {
         let spec = tool.spec();
         ToolFacts { name: spec.name.clone(), set: spec.set.clone(), tier: spec.tier }
     };
-    let vocabulary = Vocabulary { tools: Catalogue::new().tools().map(facts).collect(), ..Vocabulary::default() };
+    let vocabulary =
+        Vocabulary { tools: Catalogue::new().tools().map(facts).collect(), ..Vocabulary::default() };
     let compiled = Snapshot::compile(rules, Vec::new(), &vocabulary);
-    compiled.map(|(snapshot, _)| snapshot).map_err(|problems| anyhow::anyhow!("the benchmark's rules: {problems:?}"))
+    compiled
+        .map(|(snapshot, _)| snapshot)
+        .map_err(|problems| anyhow::anyhow!("the benchmark's rules: {problems:?}"))
 }
 
 fn action(command: &str) -> anyhow::Result<Action> {

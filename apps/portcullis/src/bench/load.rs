@@ -49,7 +49,10 @@ async fn connection(load: Load, clock: Arc<dyn Clock>) -> anyhow::Result<Vec<Dur
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();
         ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        ensure!(!body.windows(16).any(|w| w == b"\"isError\":true}\n" || w == b"\"isError\": true,"), "a call failed");
+        ensure!(
+            !body.windows(16).any(|w| w == b"\"isError\":true}\n" || w == b"\"isError\": true,"),
+            "a call failed"
+        );
         latencies.push(clock.boot().since(begun));
     }
     driver.abort();

@@ -46,7 +46,8 @@ impl Measured {
 
     /// CPU time of all its threads so far, user and system.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).context("read the child's CPU time")?;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
+            .context("read the child's CPU time")?;
         // The name in the second field may hold blanks, so counting starts behind its closing parenthesis.
         let (_, fields) = stat.rsplit_once(')').context("an unexpected /proc/PID/stat")?;
         let mut ticks = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>);
@@ -59,8 +60,10 @@ impl Measured {
 
     /// Resident memory in bytes.
     pub(super) fn memory(&self) -> anyhow::Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).context("read the child's memory")?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS in /proc/PID/status")?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))
+            .context("read the child's memory")?;
+        let line =
+            status.lines().find(|line| line.starts_with("VmRSS:")).context("no VmRSS in /proc/PID/status")?;
         let kib: u64 = line.split_ascii_whitespace().nth(1).context("an empty VmRSS")?.parse()?;
         Ok(kib * 1024)
     }

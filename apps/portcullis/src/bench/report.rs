@@ -45,7 +45,9 @@ impl Figure {
 
     /// Name, value, goal and verdict, as a person reads them.
     pub(crate) fn row(&self) -> [String; 4] {
-        let number = |value: f64| format!("{value:.*} {}", if value < 10.0 { 2 } else { 1 }, self.unit).trim().to_owned();
+        let number = |value: f64| {
+            format!("{value:.*} {}", if value < 10.0 { 2 } else { 1 }, self.unit).trim().to_owned()
+        };
         let value = match (&self.note, self.value) {
             (Some(note), None) => note.clone(),
             (_, value) => value.map(number).unwrap_or_default(),

@@ -20,8 +20,13 @@ const CALLS: usize = 20;
 
 /// Measures with `durability = "process"` and `"auto"`, and the bare fsync beside them.
 pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
-    let Some(sshd) = ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].into_iter().find(|path| Path::new(path).exists()) else {
-        return Ok(vec![Figure::not_measured("ssh_execute true, pooled", "there is no sshd on this machine")]);
+    let Some(sshd) =
+        ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].into_iter().find(|path| Path::new(path).exists())
+    else {
+        return Ok(vec![Figure::not_measured(
+            "ssh_execute true, pooled",
+            "there is no sshd on this machine",
+        )]);
     };
     let server = Server::start(Path::new(sshd)).await?;
     let process = Bench::start(&server, Durability::Process).await?;
@@ -42,7 +47,12 @@ pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> an
     Ok(vec![
         Figure::plain("ssh with ControlMaster, `true`, median", millis(theirs), "ms"),
         Figure::plain("ssh_execute true, pooled, durability process, median", millis(ours), "ms"),
-        Figure::at_most("ssh_execute against ssh with ControlMaster", ours.as_secs_f64() / theirs.as_secs_f64(), "times", 0.5),
+        Figure::at_most(
+            "ssh_execute against ssh with ControlMaster",
+            ours.as_secs_f64() / theirs.as_secs_f64(),
+            "times",
+            0.5,
+        ),
         Figure::plain("ssh_execute true, pooled, durability auto, median", millis(median(in_auto)), "ms"),
         Figure::plain("bare write and fsync, median", millis(median(syncs)), "ms"),
     ])
@@ -92,7 +102,8 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let at = |name: &str| folder.path().join(name);
         for key in ["host_key", "user_key"] {
-            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(at(key))).await?;
+            run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(at(key)))
+                .await?;
         }
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let user = String::from_utf8(Command::new("id").arg("-un").output().await?.stdout)?.trim().to_owned();
@@ -149,8 +160,19 @@ struct Master {
 impl Master {
     async fn start(server: &Server) -> anyhow::Result<Self> {
         let arguments: Vec<String> = [
-            "-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR",
-            "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-i",
+            "-F",
+            "none",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+            "-o",
+            "LogLevel=ERROR",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "BatchMode=yes",
+            "-i",
         ]
         .into_iter()
         .map(str::to_owned)

@@ -35,14 +35,23 @@ pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> an
     Ok(vec![
         Figure::plain("bare JSON echo, CPU a call, 32 connections", micros(theirs), "us"),
         Figure::plain("whoami, CPU a call, 32 connections", micros(ours), "us"),
-        Figure::at_most("whoami against the echo, CPU", ours.as_secs_f64() / theirs.as_secs_f64(), "times", 2.5),
+        Figure::at_most(
+            "whoami against the echo, CPU",
+            ours.as_secs_f64() / theirs.as_secs_f64(),
+            "times",
+            2.5,
+        ),
         Figure::plain("whoami, median latency, 32 connections", micros(medians.0), "us"),
         Figure::plain("bare JSON echo, median latency, 32 connections", micros(medians.1), "us"),
     ])
 }
 
 /// CPU a call, and the median latency.
-async fn round(process: &Measured, load: &Load, clock: &Arc<dyn Clock>) -> anyhow::Result<(Duration, Duration)> {
+async fn round(
+    process: &Measured,
+    load: &Load,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Duration, Duration)> {
     let before = process.cpu()?;
     let latencies = drive(load, clock).await?;
     let spent = process.cpu()?.saturating_sub(before);

@@ -65,7 +65,8 @@ impl Audience {
 
     /// Whether every check of every step held, and there were some.
     pub(super) fn all_held(&self) -> bool {
-        !self.steps.is_empty() && self.steps.iter().all(|s| !s.checks.is_empty() && s.checks.iter().all(|(_, holds)| *holds))
+        !self.steps.is_empty()
+            && self.steps.iter().all(|s| !s.checks.is_empty() && s.checks.iter().all(|(_, holds)| *holds))
     }
 
     /// The end.
@@ -98,7 +99,8 @@ impl Audience {
 
 impl Step {
     fn to_json(&self) -> Value {
-        let checks: Vec<Value> = self.checks.iter().map(|(what, holds)| json!({ "what": what, "ok": holds })).collect();
+        let checks: Vec<Value> =
+            self.checks.iter().map(|(what, holds)| json!({ "what": what, "ok": holds })).collect();
         json!({ "step": self.title, "said": self.said, "checks": checks })
     }
 }

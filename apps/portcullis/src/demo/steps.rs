@@ -32,19 +32,22 @@ async fn tools(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop> {
     let tools = scene.list().await?;
     audience.says(&tools.join(", "))?;
     let expected = ["explain", "get_credential", "release_credential", "ssh_execute", "ssh_plan", "whoami"];
-    audience.check("it sees the six tools that policy could permit, and no operator's verb", tools == expected)?;
+    audience
+        .check("it sees the six tools that policy could permit, and no operator's verb", tools == expected)?;
     let recorded = last(scene, |entry| entry.event == "tools_list")?.is_some();
     audience.check("the listing is in the journal", recorded)
 }
 
 async fn take(scene: &mut Scene, audience: &mut Audience) -> Result<String, Stop> {
     audience.step("It asks for a credential by name and gets a handle")?;
-    let reply = called(scene, audience, "get_credential", json!({ "safe": "demo", "object_name": "web1" })).await?;
+    let reply =
+        called(scene, audience, "get_credential", json!({ "safe": "demo", "object_name": "web1" })).await?;
     let handle = reply.structured.get("handle").and_then(Value::as_str).unwrap_or_default().to_owned();
     audience.check("the handle is opaque", handle.starts_with("secret://") && handle.len() > 40)?;
     audience.check("it is bound to web1 alone", reply.structured.get("targets") == Some(&json!(["web1"])))?;
     let entry = last(scene, |entry| entry.event == "credential_fetched" && entry.phase == "complete")?;
-    let recorded = entry.is_some_and(|entry| entry.text("handle_id").is_some() && !entry.line.contains(&handle));
+    let recorded =
+        entry.is_some_and(|entry| entry.text("handle_id").is_some() && !entry.line.contains(&handle));
     audience.check("the journal names it by an id that cannot be turned back", recorded)?;
     Ok(handle)
 }
@@ -64,7 +67,10 @@ async fn execute(scene: &mut Scene, audience: &mut Audience, handle: &str) -> Re
 fn absent(scene: &Scene, audience: &mut Audience) -> Result<(), Stop> {
     audience.step("The password is in nothing the agent has seen")?;
     let scanner = Scanner::new([&scene.host.password]);
-    audience.says(&format!("{} bytes so far, searched for the password in every form the guard knows", scene.seen.len()))?;
+    audience.says(&format!(
+        "{} bytes so far, searched for the password in every form the guard knows",
+        scene.seen.len()
+    ))?;
     audience.check("it is not there", !scanner.finds(&scene.seen))?;
     let mut files = Vec::new();
     read_all(&scene.journal(), &mut files)?;
@@ -77,7 +83,8 @@ async fn withheld(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop
     let reply = called(scene, audience, "ssh_execute", json!({ "host": "web1", "command": LEAK })).await?;
     audience.check("the host did print it", scene.host.executed().last().is_some_and(|line| line == LEAK))?;
     let code = reply.structured.get("code").and_then(Value::as_str);
-    audience.check("the agent is told why it sees nothing", reply.is_error && code == Some("secret_in_output"))?;
+    audience
+        .check("the agent is told why it sees nothing", reply.is_error && code == Some("secret_in_output"))?;
     audience.check("the password is still in nothing it has seen", !scanner.finds(&scene.seen))?;
     let recorded = last(scene, |entry| entry.event == "secret_in_output")?.is_some();
     audience.check("the leak is in the journal, without what leaked", recorded)
@@ -86,13 +93,21 @@ async fn withheld(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop
 async fn explained(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop> {
     audience.step("A command that no rule permits is refused, and explained")?;
     let ran = scene.host.executed().len();
-    let reply = called(scene, audience, "ssh_execute", json!({ "host": "web1", "command": "uptime; free -h" })).await?;
+    let reply =
+        called(scene, audience, "ssh_execute", json!({ "host": "web1", "command": "uptime; free -h" }))
+            .await?;
     let code = reply.structured.get("code").and_then(Value::as_str);
     audience.check("it is denied", reply.is_error && code == Some("denied.command"))?;
-    let instead = reply.structured.get("allowed_instead").and_then(Value::as_array).is_some_and(|lines| !lines.is_empty());
+    let instead = reply
+        .structured
+        .get("allowed_instead")
+        .and_then(Value::as_array)
+        .is_some_and(|lines| !lines.is_empty());
     audience.check("the denial names what would be allowed instead", instead)?;
-    audience.check("nothing reached the host, not even the permitted half", scene.host.executed().len() == ran)?;
-    let closed = last(scene, |entry| entry.phase == "closed" && entry.text("error_code") == Some("denied.command"))?;
+    audience
+        .check("nothing reached the host, not even the permitted half", scene.host.executed().len() == ran)?;
+    let closed =
+        last(scene, |entry| entry.phase == "closed" && entry.text("error_code") == Some("denied.command"))?;
     audience.check("the denial is in the journal", closed.is_some())
 }
 
@@ -112,7 +127,9 @@ async fn reloaded(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop
     let done = scene.portcullis.reload.reload().await.map_err(Stop::failed)?;
     let changes: Vec<String> = done.changes.changes.iter().map(ToString::to_string).collect();
     audience.says(&changes.join("\n"))?;
-    let reply = called(scene, audience, "ssh_execute", json!({ "host": "web1", "command": "uptime; free -h" })).await?;
+    let reply =
+        called(scene, audience, "ssh_execute", json!({ "host": "web1", "command": "uptime; free -h" }))
+            .await?;
     audience.check("what was denied is allowed now", !reply.is_error)?;
     let recorded = last(scene, |entry| entry.event == "config_reloaded")?.is_some();
     audience.check("the reload is in the journal", recorded)
@@ -124,7 +141,10 @@ fn verified(scene: &Scene, audience: &mut Audience) -> Result<(), Stop> {
     let key = PublicKey::load(&key).map_err(Stop::failed)?;
     let report = audit::verify(&scene.journal(), Some(&key), None).map_err(Stop::failed)?;
     audience.says(&format!("{} entries, each holding the hash of the one before", report.entries))?;
-    audience.check("the chain is whole, and no act is without its end", report.first_bad.is_none() && report.orphans == 0)?;
+    audience.check(
+        "the chain is whole, and no act is without its end",
+        report.first_bad.is_none() && report.orphans == 0,
+    )?;
     let forged = tempfile::tempdir().map_err(Stop::failed)?;
     forge(&scene.journal(), forged.path())?;
     let report = audit::verify(forged.path(), Some(&key), None).map_err(Stop::failed)?;
@@ -133,7 +153,12 @@ fn verified(scene: &Scene, audience: &mut Audience) -> Result<(), Stop> {
 }
 
 /// Calls a tool and shows call and answer.
-async fn called(scene: &mut Scene, audience: &mut Audience, tool: &str, arguments: Value) -> Result<Reply, Stop> {
+async fn called(
+    scene: &mut Scene,
+    audience: &mut Audience,
+    tool: &str,
+    arguments: Value,
+) -> Result<Reply, Stop> {
     audience.says(&format!("> {tool} {arguments}"))?;
     let reply = scene.call(tool, arguments).await?;
     audience.says(&reply.text)?;
@@ -151,7 +176,11 @@ fn forge(journal: &Path, copy: &Path) -> Result<(), Stop> {
     for file in std::fs::read_dir(journal).map_err(Stop::failed)? {
         let file = file.map_err(Stop::failed)?;
         let bytes = std::fs::read(file.path()).map_err(Stop::failed)?;
-        let text = String::from_utf8_lossy(&bytes).replacen("\"principal\":\"agent\"", "\"principal\":\"agency\"", 1);
+        let text = String::from_utf8_lossy(&bytes).replacen(
+            "\"principal\":\"agent\"",
+            "\"principal\":\"agency\"",
+            1,
+        );
         std::fs::write(copy.join(file.file_name()), text).map_err(Stop::failed)?;
     }
     Ok(())

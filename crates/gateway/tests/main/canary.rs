@@ -87,6 +87,6 @@ fn strings_of(value: &serde_json::Value) -> Vec<String> {
             .iter()
             .flat_map(|(key, value)| std::iter::once(key.clone()).chain(strings_of(value)))
             .collect(),
-        _ => Vec::new(),
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Vec::new(),
     }
 }

@@ -60,7 +60,6 @@ pub(crate) struct Harness {
     clock: Arc<FakeClock>,
     keys: BTreeMap<&'static str, String>,
     entries: Vec<Entry>,
-    journal: Journal,
     folder: tempfile::TempDir,
 }
 
@@ -92,7 +91,7 @@ impl Harness {
         let (keys, entries) = principals(&*entropy);
         let shell = Arc::new(FakeShell::new());
         let gateway = Arc::new(Gateway::new(GatewayParts {
-            journal: journal.clone(),
+            journal,
             broker,
             guard,
             catalogue: Arc::new(Catalogue::new()),
@@ -102,7 +101,7 @@ impl Harness {
             meter: Arc::new(AuthFailureMeter::new()),
             live: live(rules, &entries),
         }));
-        Self { gateway, shell, source, clock, keys, entries, journal, folder }
+        Self { gateway, shell, source, clock, keys, entries, folder }
     }
 
     pub(crate) fn reload(&self, rules: &str) {
@@ -194,10 +193,6 @@ impl Harness {
             .filter(|f| f.file_name().to_string_lossy().ends_with(".jsonl"))
             .flat_map(|f| std::fs::read(f.path()).unwrap())
             .collect()
-    }
-
-    pub(crate) fn record(&self) -> &Journal {
-        &self.journal
     }
 }
 

@@ -242,7 +242,7 @@ async fn a_shutdown_lets_calls_end_and_then_ends_them() {
     patient.write(&Request::call("wait").bytes()).await;
     until("the call waits", || served.gate.waiting.load(Ordering::SeqCst) == 1).await;
     let (address, gate) = (served.address(), served.gate.clone());
-    let ending = tokio::spawn(served.front.shutdown(Duration::from_secs(20)));
+    let ending = tokio::spawn(async move { served.front.shutdown(Duration::from_secs(20)).await });
     until("nobody else comes in", || std::net::TcpStream::connect(address).is_err()).await;
     gate.release.add_permits(1);
     assert_eq!(structured(&patient.response().await.json())["waited"], true);
