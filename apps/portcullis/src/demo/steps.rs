@@ -58,9 +58,10 @@ async fn execute(scene: &mut Scene, audience: &mut Audience, handle: &str) -> Re
     let reply = called(scene, audience, "ssh_execute", arguments).await?;
     audience.check("the command ended well", reply.structured.get("exit_code") == Some(&json!(0)))?;
     audience.check("the host ran exactly that line", scene.host.executed() == ["uptime && df -h"])?;
-    let intent = last(scene, |entry| entry.phase == "intent" && entry.text("tool") == Some("ssh_execute"))?;
     let end = last(scene, |entry| entry.event == "ssh_executed" && entry.phase == "complete")?;
-    let paired = intent.zip(end).is_some_and(|(intent, end)| intent.id == end.id && intent.seq < end.seq);
+    let intent =
+        last(scene, |entry| entry.phase == "intent" && end.as_ref().is_some_and(|end| end.id == entry.id))?;
+    let paired = intent.zip(end).is_some_and(|(intent, end)| intent.seq < end.seq);
     audience.check("the intent was written before it, the completion after", paired)
 }
 
