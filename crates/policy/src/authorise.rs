@@ -101,7 +101,7 @@ impl Snapshot {
         }
     }
 
-    /// One part: its Cedar request, and once more for rules whose approval holds for the program by any path.
+    /// One part: its Cedar request, and once more for rules whose approval holds for other wordings too.
     pub(crate) fn part(
         &self,
         asked: Asked<'_>,
@@ -119,10 +119,10 @@ impl Snapshot {
         let matched: Vec<&CompiledRule> =
             considered.rules.iter().copied().filter(|r| r.rule.covers(part)).collect();
         let mut grant = self.evaluate(asked, considered, part, &matched)?;
-        let by_name = |r: &&&CompiledRule| {
-            r.rule.approval.is_some() && !r.rule.covers(part) && r.rule.covers_by_name(part)
+        let reworded = |r: &&&CompiledRule| {
+            r.rule.approval.is_some() && !r.rule.covers(part) && r.rule.covers_widely(part)
         };
-        let also: Vec<&CompiledRule> = considered.rules.iter().filter(by_name).copied().collect();
+        let also: Vec<&CompiledRule> = considered.rules.iter().filter(reworded).copied().collect();
         if !also.is_empty() {
             let all: Vec<&CompiledRule> = matched.into_iter().chain(also).collect();
             let wider = self.evaluate(asked, considered, part, &all)?;

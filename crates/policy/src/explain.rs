@@ -190,14 +190,12 @@ fn offers(
 
 /// Rules that ask for approval of something this program does.
 fn approvals_about(considered: &Considered<'_>, program: &str) -> Vec<RuleName> {
-    let about = |pattern: &CommandPattern| match pattern.words().first() {
-        Some(WordPattern::Literal(word)) => word.rsplit('/').next() == Some(program),
-        Some(_) => true,
-        None => false,
-    };
     considered
         .permits()
-        .filter(|r| r.rule.approval.is_some() && r.rule.commands.iter().flatten().any(about))
+        .filter(|r| {
+            r.rule.approval.is_some()
+                && r.rule.commands.iter().flatten().any(|pattern| pattern.is_about(program))
+        })
         .map(|r| r.rule.name.clone())
         .collect()
 }

@@ -231,6 +231,71 @@ fn an_approval_holds_whatever_tool_rule_or_path_is_used() {
     );
 }
 
+/// Beside `**`, so that nothing but the narrowing rule is in the way.
+#[test]
+fn a_forbid_holds_for_other_wordings() {
+    for (forbidden, lines) in [
+        ("rm **", &["rm -rf /srv", "/bin/rm -rf /srv", "uptime; rm -rf /srv"][..]),
+        (
+            "systemctl restart **",
+            &[
+                "systemctl restart nginx --no-block",
+                "systemctl --no-block restart nginx",
+                "systemctl restart --no-block nginx cron",
+            ],
+        ),
+        ("reboot", &["reboot --force", "/sbin/reboot -f"]),
+    ] {
+        let policy = snapshot(
+            &format!(
+                "[[rule]]\nname='open'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['**']\n[[rule]]\nname='no'\nforbid=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['{forbidden}']\n"
+            ),
+            "",
+        );
+        assert!(run(&policy, "bot", "web1", "uptime").is_ok());
+        for line in lines {
+            let denial = run(&policy, "bot", "web1", line).err().unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(denial.code, ErrorCode::DeniedForbidden, "{line}");
+        }
+    }
+}
+
+#[test]
+fn an_approval_holds_for_other_wordings_which_it_does_not_permit() {
+    for (pattern, asked, lines) in [
+        (
+            "systemctl stop *",
+            "systemctl stop nginx",
+            &[
+                "systemctl stop nginx --no-block",
+                "systemctl stop nginx cron",
+                "systemctl --no-block stop nginx",
+                "/bin/systemctl stop -- nginx",
+            ][..],
+        ),
+        ("reboot", "reboot", &["reboot --force", "/sbin/reboot now"]),
+    ] {
+        let strict = format!(
+            "[[rule]]\nname='ask'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['{pattern}']\napproval={{by=['group:oncall']}}\n"
+        );
+        let open = "[[rule]]\nname='open'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['**']\n";
+        let (alone, beside) = (snapshot(&strict, ""), snapshot(&format!("{strict}{open}"), ""));
+        let raw = snapshot(&strict, "permit(principal, action, resource);");
+        assert_eq!(run(&alone, "bot", "web1", asked).unwrap().obligations().approvals.len(), 1);
+        for line in lines {
+            assert!(run(&alone, "bot", "web1", line).is_err(), "{line}: asked for, not permitted");
+            for policy in [&beside, &raw] {
+                let allowed = run(policy, "bot", "web1", line).unwrap();
+                assert_eq!(allowed.obligations().approvals.len(), 1, "{line}");
+                let refused = allowed.discharge(Proofs::default()).unwrap_err();
+                assert_eq!(refused.denial.code, ErrorCode::ApprovalRequired, "{line}");
+            }
+        }
+        let free = run(&beside, "bot", "web1", "systemctl status nginx").unwrap();
+        assert!(free.obligations().approvals.is_empty());
+    }
+}
+
 #[test]
 fn the_smallest_limits_win() {
     let text = r#"

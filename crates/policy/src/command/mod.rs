@@ -4,6 +4,7 @@
 //! grammar in [`shape`], whose words must be the ones the scan saw, then the program's name. Nothing that
 //! nests reaches the grammar, so its recursion is bounded by construction.
 
+mod name;
 mod opaque;
 mod pattern;
 mod quote;
@@ -11,10 +12,11 @@ mod scan;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod wide;
 
 use model::{CommandLine, SimpleCommand};
 
-pub use opaque::{OpaqueProgram, opaque_programs};
+pub use opaque::{OpaqueProgram, OpaqueWhen, opaque_programs};
 pub use pattern::{CommandPattern, MalformedPattern};
 pub(crate) use pattern::{Star, WordPattern};
 pub use quote::canonical;
@@ -50,7 +52,7 @@ pub fn parse(line: &str) -> Result<CommandLine, NotUnderstood> {
 /// Why this command can run other programs or write files in ways its words do not show, in a few words.
 ///
 /// `None` means that what the words say is what the program does, as far as the list in
-/// `data/opaque.toml` knows.
+/// `data/opaque.txt` knows.
 pub fn opaque(command: &SimpleCommand) -> Option<&'static str> {
     opaque::reason(command)
 }

@@ -5,15 +5,31 @@ use std::sync::LazyLock;
 
 use model::SimpleCommand;
 
+use super::name::{MAX_NAME_PIECES, base, spellings};
+use super::wide::abbreviates;
+
 /// One line of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpaqueProgram {
     /// The program's name without its folder.
     pub program: &'static str,
-    /// Only when one of the words is this one (or starts with it and `=`); `None`: always.
-    pub when: Option<&'static str>,
+    /// With which words.
+    pub when: OpaqueWhen,
     /// Why, in a few words.
     pub reason: &'static str,
+}
+
+/// With which words a program is opaque.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OpaqueWhen {
+    /// With any.
+    Always,
+    /// When one of the words is this one, or starts with it and `=`, or abbreviates it.
+    Word(&'static str),
+    /// When, beside such a word, another names a file or an address: it has a `/` or a package's ending.
+    WordAndFile(&'static str),
+    /// With two words or more that are no options.
+    TwoOperands,
 }
 
 const LIST: &str = include_str!("../../data/opaque.txt");
@@ -33,38 +49,70 @@ pub fn opaque_programs() -> impl Iterator<Item = OpaqueProgram> {
 
 pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     let program = command.words.first()?;
-    let name = program.rsplit('/').next()?;
+    let name = base(program);
     let evaluates =
         EVALUATES.contains(&name) && command.words.iter().skip(1).any(|word| word.contains(['$', '`']));
     if evaluates {
         return Some("some shells take its words for arithmetic and run what is in them");
     }
+    if name.matches(['-', '.']).count() >= MAX_NAME_PIECES {
+        return Some("has a name of more parts than names of programs have");
+    }
     // Some file systems do not tell `BASH` from `bash`.
     let lower = name.to_ascii_lowercase();
-    let entries = [name, without_version(name), &lower, without_version(&lower)]
-        .into_iter()
-        .find_map(|name| BY_PROGRAM.get(name))?;
-    entries
-        .iter()
-        .find(|entry| entry.when.is_none_or(|word| has_word(command, word)))
-        .map(|entry| entry.reason)
+    spellings(name)
+        .chain(spellings(&lower))
+        .filter_map(|spelling| Some((spelling, BY_PROGRAM.get(spelling)?)))
+        .flat_map(|(spelling, entries)| entries.iter().map(move |entry| (spelling, entry)))
+        // What is built into a shell has one name: `read` is, `sensors-read` is not.
+        .filter(|(spelling, entry)| entry.reason != BUILT_IN || spelling.len() == name.len())
+        .find(|(_, entry)| entry.holds(command, name))
+        .map(|(_, entry)| entry.reason)
 }
+
+/// The reason that the list gives for what is part of the shell.
+const BUILT_IN: &str = "is the shell itself: runs or changes what follows";
 
 /// Built into shells of which some (ksh, zsh) evaluate operands as arithmetic, which can hold substitutions.
 const EVALUATES: &[&str] =
     &["break", "continue", "exit", "kill", "printf", "return", "shift", "test", "ulimit", "umask", "wait"];
 
-/// `python3.12` and `perl5.36` are `python` and `perl`.
-fn without_version(name: &str) -> &str {
-    name.trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | '-'))
+impl OpaqueProgram {
+    fn holds(&self, command: &SimpleCommand, name: &str) -> bool {
+        let operands = || command.words.iter().skip(1).filter(|word| !word.starts_with('-'));
+        match self.when {
+            OpaqueWhen::Always => true,
+            OpaqueWhen::Word(word) => has_word(command, name, word),
+            OpaqueWhen::WordAndFile(word) => {
+                has_word(command, name, word) && operands().any(|operand| is_file(operand))
+            }
+            OpaqueWhen::TwoOperands => operands().nth(1).is_some(),
+        }
+    }
 }
 
-fn has_word(command: &SimpleCommand, word: &str) -> bool {
-    command.words.iter().skip(1).any(|have| {
+fn is_file(operand: &str) -> bool {
+    let lower = operand.to_ascii_lowercase();
+    lower.contains('/')
+        || [".deb", ".rpm", ".apk", ".snap", ".flatpak"].iter().any(|end| lower.ends_with(end))
+}
+
+fn has_word(command: &SimpleCommand, name: &str, word: &str) -> bool {
+    let mut words = command.words.iter().skip(1);
+    if abbreviates(name) {
+        return words.any(|have| is_beginning(have, word));
+    }
+    words.any(|have| {
         have.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('=') || is_short(word))
             || (is_short(word) && bundles(have, word))
-            || abbreviates(have, word)
+            || is_abbreviation(have, word)
     })
+}
+
+/// Whether a program that takes any beginning of its words may take `have` for this one: `ip netns ex`.
+fn is_beginning(have: &str, word: &str) -> bool {
+    let have = if have.starts_with("--") { have.get(1..).unwrap_or_default() } else { have };
+    !matches!(have, "" | "-") && word.starts_with(have)
 }
 
 fn is_short(option: &str) -> bool {
@@ -80,17 +128,21 @@ fn bundles(word: &str, option: &str) -> bool {
 }
 
 /// Whether `--outp` may stand for `--output`: GNU programs take any unambiguous beginning.
-fn abbreviates(word: &str, option: &str) -> bool {
+fn is_abbreviation(word: &str, option: &str) -> bool {
     let name = word.split('=').next().unwrap_or(word);
     option.starts_with("--") && name.len() > 2 && name.starts_with("--") && option.starts_with(name)
 }
 
-/// `PROGRAM[ WORD]: REASON`
+/// `PROGRAM[ WORD]: REASON`, `PROGRAM WORD FILE: REASON` or `PROGRAM IN OUT: REASON`
 fn entry(line: &'static str) -> Option<OpaqueProgram> {
     let (what, reason) = line.split_once(": ")?;
     let (program, when) = match what.split_once(' ') {
-        Some((program, word)) => (program, Some(word)),
-        None => (what, None),
+        None => (what, OpaqueWhen::Always),
+        Some((program, "IN OUT")) => (program, OpaqueWhen::TwoOperands),
+        Some((program, words)) => match words.strip_suffix(" FILE") {
+            Some(word) => (program, OpaqueWhen::WordAndFile(word)),
+            None => (program, OpaqueWhen::Word(words)),
+        },
     };
     Some(OpaqueProgram { program, when, reason })
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use model::SimpleCommand;
 
+use super::wide;
+
 /// The most words a pattern may have.
 const MAX_WORDS: usize = 64;
 
@@ -74,36 +76,23 @@ impl CommandPattern {
         self.matches_words(&words)
     }
 
-    /// Like [`Self::matches`], but a program given by its path, or in other letters where the file system
-    /// does not tell them apart, also counts as its plain name.
+    /// Whether this command may be another wording of what the pattern says.
     ///
-    /// For what narrows (a `forbid`, a demand for approval), where `/sbin/reboot` must not pass as something
-    /// else than `reboot`. Never for what permits.
-    pub fn matches_by_name(&self, command: &SimpleCommand) -> bool {
-        let given = command.words.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
-        let lower = given.to_ascii_lowercase();
-        let with = |name| -> Vec<&str> {
-            std::iter::once(name).chain(command.words.iter().skip(1).map(String::as_str)).collect()
-        };
-        self.matches(command)
-            || self.matches_words(&with(given))
-            || self.by_name().matches_words(&with(&lower))
+    /// For what narrows (a `forbid`, a demand for approval), where `/sbin/reboot --force` must not pass as
+    /// something else than `reboot`. Never for what permits. Everything that [`Self::matches`] takes, this
+    /// takes too, and neither more options nor more words change a yes.
+    pub fn matches_widely(&self, command: &SimpleCommand) -> bool {
+        self.is_any() || wide::matches(&self.words, &command.words)
+    }
+
+    /// Whether a command of this program may be what the pattern is about.
+    pub(crate) fn is_about(&self, program: &str) -> bool {
+        self.words.first().is_some_and(|first| wide::is_program(first, program))
     }
 
     /// The words, for explanations and hints.
     pub(crate) fn words(&self) -> &[WordPattern] {
         &self.words
-    }
-
-    /// The pattern with its program's folder left out, in small letters.
-    fn by_name(&self) -> Self {
-        let mut plain = self.clone();
-        if let Some(WordPattern::Literal(program)) = plain.words.first_mut()
-            && let Some(name) = program.rsplit('/').next()
-        {
-            *program = name.to_ascii_lowercase();
-        }
-        plain
     }
 
     /// Every state of the match at once, so that no pattern can make it slow.
@@ -192,7 +181,7 @@ impl Star {
         &self.segments
     }
 
-    fn begins_with_dash(&self) -> bool {
+    pub(super) fn begins_with_dash(&self) -> bool {
         self.segments.first().is_some_and(|first| first.starts_with('-'))
     }
 

@@ -414,6 +414,19 @@ fn programs_that_run_others_are_opaque() {
         "dash",
         "at now",
         "script -c id",
+        "perl5.36-x86_64-linux-gnu -e x",
+        "x86_64-linux-gnu-gcc-12 -wrapper x",
+        "python3.11-dbg -c x",
+        "/usr/bin/vim.basic x",
+        "nc.openbsd x",
+        "rust-gdb x",
+        "ip netns ex n1 reboot",
+        "ip netns e n1 reboot",
+        "ip vrf exe a reboot",
+        "ip -b x",
+        "ip -force -bat x",
+        "ip --batch x",
+        "a-a-a-a-a-a-a-a-a-a-a-a-a-a-a-a-perl -e x",
     ] {
         let last = parse(line).unwrap();
         let any = last.commands().any(|command| opaque(command).is_some());
@@ -449,6 +462,12 @@ fn programs_that_run_others_are_opaque() {
         "ps aux",
         "cd /tmp",
         "top -b -n 1",
+        "/opt/app/backup.sh now",
+        "sensors-read x",
+        "ip -br addr",
+        "ip netns list",
+        "apt-cache policy x",
+        "lsb_release -a",
     ] {
         assert!(!is(line), "{line}");
     }

@@ -143,6 +143,11 @@ fn commands(rule: &Rule, found: &mut Found) {
             );
             continue;
         }
+        if rule.effect == Effect::Forbid && has_option(pattern) {
+            let message = format!("`{pattern}` names an option, which may have another spelling");
+            let hint = "leave the option out, so that the command is forbidden with any";
+            found.warn(rule, "option-spelling", at, message, hint);
+        }
         if let Some(reason) = command::opaque(&sample).filter(|_| rule.effect == Effect::Permit) {
             let message = format!("`{pattern}` is opaque and stays denied: the program {reason}");
             found.warn(
@@ -154,6 +159,11 @@ fn commands(rule: &Rule, found: &mut Found) {
             );
         }
     }
+}
+
+fn has_option(pattern: &CommandPattern) -> bool {
+    let option = |word: &WordPattern| matches!(word, WordPattern::Literal(text) if text.len() > 1 && text.starts_with('-'));
+    pattern.words().iter().any(option)
 }
 
 /// Tools whose callers write commands or credentials, as far as their names say.

@@ -1,6 +1,6 @@
 //! What two rules do to each other.
 
-use model::{SimpleCommand, SubAction};
+use model::SubAction;
 
 use super::{Found, is_operators, sample};
 use crate::command::{self, CommandPattern};
@@ -31,6 +31,7 @@ pub(super) fn lint(rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
             let message = format!("rule `{}` permits all that this rule permits", wide.name);
             found.warn(rule, "shadowed", key, message, "leave this rule out, or narrow the other");
         }
+        everything_beside(rule, rules, vocabulary, found);
         if rule.approval.is_some() {
             for (_, other) in
                 others.filter(|(_, other)| other.effect == Effect::Permit && other.approval.is_none())
@@ -45,6 +46,30 @@ pub(super) fn lint(rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
                 }
             }
         }
+    }
+}
+
+/// `**` beside a rule about commands: a forbidden program can be copied under another name.
+fn everything_beside(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
+    let Some(index) = rule.commands.iter().flatten().position(CommandPattern::is_any) else { return };
+    if rule.approval.is_some() {
+        return;
+    }
+    let narrows = |other: &&Rule| {
+        let some = other.commands.iter().flatten().any(|pattern| !pattern.is_any());
+        let asks = match other.effect {
+            Effect::Forbid => some,
+            Effect::Permit => some && other.approval.is_some(),
+        };
+        asks && may_meet(rule, other) && share_a_target(rule, other, vocabulary)
+    };
+    if let Some(other) = rules.iter().find(narrows) {
+        let message = format!(
+            "`**` also permits to copy a program under a name that rule `{}` does not know",
+            other.name
+        );
+        let hint = "list the commands that are needed instead of `**`";
+        found.warn(rule, "any-command", ("commands", Some(index)), message, hint);
     }
 }
 
@@ -102,41 +127,25 @@ fn covers_scope(wide: &Rule, narrow: &Rule) -> bool {
     principals && targets && narrow.tools.iter().all(tool)
 }
 
-/// A command that does what the rule wants approved, worded or sent so that only the other rule permits it.
+/// A command that does what the rule wants approved, sent so that only the other rule permits it.
+///
+/// Other wordings need no look: what the rule asks for holds for them too.
 fn way_around(strict: &Rule, lax: &Rule, vocabulary: &Vocabulary) -> Option<String> {
-    if !may_meet(strict, lax)
-        || !vocabulary.targets.iter().any(|t| strict.names_target(t) && lax.names_target(t))
-    {
+    if !may_meet(strict, lax) || !share_a_target(strict, lax, vocabulary) {
         return None;
     }
-    let shared = vocabulary.tools.iter().any(|tool| strict.names_tool(tool) && lax.names_tool(tool));
-    let other_tool = vocabulary.tools.iter().find(|tool| lax.names_tool(tool) && !strict.names_tool(tool));
-    for sample in strict.commands.iter().flatten().filter_map(sample) {
-        if let Some(tool) = other_tool.filter(|_| lax.covers(&SubAction::Command(sample.clone()))) {
-            return Some(format!("`{}` through `{}`", command::simple(&sample), tool.name));
-        }
-        let around = variants(&sample).into_iter().filter(|_| shared).find(|variant| {
-            let part = SubAction::Command(variant.clone());
-            lax.covers(&part) && !strict.covers_by_name(&part) && command::opaque(variant).is_none()
-        });
-        if let Some(variant) = around {
-            return Some(format!("`{}`", command::simple(&variant)));
-        }
-    }
-    None
+    let tool = vocabulary.tools.iter().find(|tool| lax.names_tool(tool) && !strict.names_tool(tool))?;
+    strict
+        .commands
+        .iter()
+        .flatten()
+        .filter_map(sample)
+        .find(|sample| lax.covers(&SubAction::Command(sample.clone())))
+        .map(|sample| format!("`{}` through `{}`", command::simple(&sample), tool.name))
 }
 
-/// The same command with an option, with one more word, with one less.
-fn variants(sample: &SimpleCommand) -> Vec<SimpleCommand> {
-    let mut with_option = sample.words.clone();
-    with_option.insert(1, "--option".to_owned());
-    let mut with_word = sample.words.clone();
-    with_word.push("y".to_owned());
-    let mut shorter = sample.words.clone();
-    if shorter.len() > 2 {
-        shorter.pop();
-    }
-    [with_option, with_word, shorter].map(|words| SimpleCommand { words }).into()
+fn share_a_target(one: &Rule, other: &Rule, vocabulary: &Vocabulary) -> bool {
+    vocabulary.targets.iter().any(|target| one.names_target(target) && other.names_target(target))
 }
 
 /// Whether one principal could fall under both; who is in which group is not known here.

@@ -90,7 +90,7 @@ impl Rule {
         match part {
             SubAction::Whole => !forbids || self.is_about_everything(),
             SubAction::Command(command) => match &self.commands {
-                Some(patterns) if forbids => patterns.iter().any(|pattern| pattern.matches_by_name(command)),
+                Some(patterns) if forbids => patterns.iter().any(|pattern| pattern.matches_widely(command)),
                 Some(patterns) => patterns.iter().any(|pattern| pattern.matches(command)),
                 None => forbids && self.is_about_everything(),
             },
@@ -101,10 +101,11 @@ impl Rule {
         }
     }
 
-    /// Whether a command is what this rule means by name though not by path.
-    pub(crate) fn covers_by_name(&self, part: &SubAction) -> bool {
+    /// Whether a command may be another wording of what this rule is about: what it then asks for holds,
+    /// though only [`Self::covers`] says what it permits.
+    pub(crate) fn covers_widely(&self, part: &SubAction) -> bool {
         let SubAction::Command(command) = part else { return false };
-        self.commands.iter().flatten().any(|pattern| pattern.matches_by_name(command))
+        self.commands.iter().flatten().any(|pattern| pattern.matches_widely(command))
     }
 
     pub(crate) fn is_about_everything(&self) -> bool {

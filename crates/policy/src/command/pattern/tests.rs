@@ -106,19 +106,19 @@ fn patterns_match_what_they_say() {
 
 #[test]
 fn what_narrows_sees_through_paths() {
-    let by_name = |pattern: &str, line: &str| {
+    let widely = |pattern: &str, line: &str| {
         CommandPattern::parse(pattern)
             .unwrap()
-            .matches_by_name(parse(line).unwrap().commands().next().unwrap())
+            .matches_widely(parse(line).unwrap().commands().next().unwrap())
     };
-    assert!(by_name("reboot **", "/sbin/reboot now"));
-    assert!(by_name("/sbin/reboot", "/usr/sbin/reboot"));
-    assert!(by_name("/sbin/reboot", "reboot"));
-    assert!(by_name("reboot", "reboot"));
-    assert!(by_name("reboot", "/sbin/REBOOT") && by_name("Rscript *", "rscript x"));
-    assert!(!by_name("systemctl restart *", "systemctl RESTART x"));
-    assert!(!by_name("reboot", "/sbin/reboots"));
-    assert!(!by_name("reboot", "/reboot/x"));
+    assert!(widely("reboot **", "/sbin/reboot now"));
+    assert!(widely("/sbin/reboot", "/usr/sbin/reboot"));
+    assert!(widely("/sbin/reboot", "reboot"));
+    assert!(widely("reboot", "reboot"));
+    assert!(widely("reboot", "/sbin/REBOOT") && widely("Rscript *", "rscript x"));
+    assert!(!widely("systemctl restart *", "systemctl RESTART x"));
+    assert!(!widely("reboot", "/sbin/reboots"));
+    assert!(!widely("reboot", "/reboot/x"));
 }
 
 #[test]
