@@ -46,6 +46,8 @@ pub(crate) struct WriterState {
     clocks: (Timestamp, BootInstant),
     /// When the oldest entry that is not on disk was written.
     dirty_since: Option<BootInstant>,
+    /// The last batch could not be written: that older entries reach the disk does not heal it.
+    append_failed: bool,
     signed_seq: u64,
     signed_at: BootInstant,
     owed: VecDeque<Prepared>,
@@ -60,6 +62,7 @@ impl WriterState {
         Self {
             clocks: (now, boot),
             dirty_since: None,
+            append_failed: false,
             signed_seq: 0,
             signed_at: boot,
             owed,
@@ -121,7 +124,9 @@ impl Writer {
         if batch.is_empty() {
             return;
         }
-        match self.log.append(now, &batch) {
+        let appended = self.log.append(now, &batch);
+        self.state.append_failed = appended.is_err();
+        match appended {
             Err(cause) => self.fail(jobs, &cause),
             Ok(lines) => {
                 self.state.owed.drain(..owed);
@@ -153,6 +158,7 @@ impl Writer {
         let done = self.log.sync(now);
         self.state.dirty_since = if done.is_ok() { None } else { Some(self.clock.boot()) };
         match &done {
+            Ok(()) if self.state.append_failed => {}
             Ok(()) => *self.lock_health() = None,
             Err(cause) => *self.lock_health() = Some(JournalError(cause.to_string())),
         }

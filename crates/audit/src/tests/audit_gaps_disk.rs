@@ -74,6 +74,32 @@ async fn a_disk_that_works_again_heals_without_being_asked() {
 }
 
 #[tokio::test]
+async fn older_entries_that_reach_a_full_disk_do_not_make_it_healthy() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = Faults::default();
+    let journal = faults.open(dir.path());
+    // Its completion is in the kernel, and is still to be synced.
+    call(&journal).await;
+    let before = faults.syncs();
+    faults.set(|plan| plan.room = Some(0));
+    journal.event(event("config_reloaded")).await.unwrap_err();
+    tokio::time::timeout(std::time::Duration::from_secs(10), async {
+        while faults.syncs() == before {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .unwrap();
+    for _ in 0..20 {
+        assert!(!journal.healthy());
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    faults.set(|plan| plan.room = None);
+    journal.event(event("config_reloaded")).await.unwrap();
+    assert!(journal.healthy());
+}
+
+#[tokio::test]
 async fn short_writes_are_finished() {
     let dir = tempfile::tempdir().unwrap();
     let faults = Faults::default();
