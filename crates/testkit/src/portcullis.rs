@@ -109,6 +109,11 @@ impl Portcullis {
         self.daemon.wait()
     }
 
+    /// Waits for its end, which somebody else brought about.
+    pub fn wait(mut self) -> ExitStatus {
+        self.daemon.wait()
+    }
+
     /// Ends it as a crash would (SIGKILL), wherever it is.
     pub fn kill(mut self) {
         self.daemon.kill();

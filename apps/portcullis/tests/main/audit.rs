@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use crate::environment::{Installed, run};
+use crate::environment::{Installed, Ran, run};
 
 fn with_entries() -> Installed {
     let installed = Installed::new();
@@ -32,33 +32,83 @@ fn an_untouched_journal_is_verified_and_anchored() {
     assert!(report["anchored"].as_u64().is_some(), "{report}");
 }
 
-#[test]
-fn what_was_changed_reordered_or_cut_off_is_found() {
-    type Damage = fn(Vec<&str>) -> Vec<String>;
-    let damages: [(&str, Damage); 3] = [
-        ("changed", |lines| {
-            let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
-            lines[2] = lines[2].replacen("operator", "operatot", 1);
-            lines
-        }),
-        ("reordered", |lines| {
-            let mut lines: Vec<String> = lines.into_iter().map(str::to_owned).collect();
-            lines.swap(2, 3);
-            lines
-        }),
-        ("cut off", |lines| lines[..lines.len() - 2].iter().map(|line| (*line).to_owned()).collect()),
-    ];
-    for (name, damage) in damages {
-        let installed = with_entries();
-        let file = journal_file(&installed);
-        let text = std::fs::read_to_string(&file).unwrap();
-        let damaged = damage(text.lines().collect()).join("\n") + "\n";
-        assert_ne!(damaged, text, "{name}");
-        std::fs::write(&file, damaged).unwrap();
-        let ran = installed.run(&["audit", "verify", "--json"]);
-        assert_eq!(ran.exit, 5, "{name}: {ran:?}");
-        assert!(ran.json()["first_bad"]["seq"].as_u64().is_some(), "{name}: {ran:?}");
+/// Numbers of the entries that signed heads name.
+fn heads(installed: &Installed) -> Vec<u64> {
+    let text = installed.read("audit-heads.jsonl");
+    let read = |line| serde_json::from_str::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap();
+    text.lines().map(read).collect()
+}
+
+/// Verifies these lines as a journal of its own: with what is known of the original, or with nothing but itself.
+fn verify(installed: &Installed, lines: &[Vec<u8>], head: bool) -> Ran {
+    let copy = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]].concat()).collect();
+    std::fs::write(copy.path().join("000001.jsonl"), bytes).unwrap();
+    let (key, heads) = (installed.path("audit.key.pub"), installed.path("audit-heads.jsonl"));
+    let mut arguments = vec!["audit", "verify", copy.path().to_str().unwrap(), "--json"];
+    if head {
+        arguments.extend(["--key", key.to_str().unwrap(), "--head", heads.to_str().unwrap()]);
     }
+    run(copy.path(), &arguments)
+}
+
+#[test]
+fn what_was_changed_reordered_or_removed_is_found_with_heads_and_without() {
+    let installed = with_entries();
+    let text = std::fs::read(journal_file(&installed)).unwrap();
+    let whole: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let whole = &whole[..whole.len() - 1];
+    for head in [true, false] {
+        assert_eq!(verify(&installed, whole, head).exit, 0);
+    }
+    let mut damaged: Vec<(String, Vec<Vec<u8>>)> = Vec::new();
+    for at in [0, 1, 20, whole[4].len() / 2, whole[4].len() - 40, whole[4].len() - 1] {
+        let mut lines = whole.to_vec();
+        lines[4][at] ^= 1;
+        damaged.push((format!("byte {at} of line 5 changed"), lines));
+    }
+    let mut lines = whole.to_vec();
+    lines.remove(4);
+    damaged.push(("line 5 removed".to_owned(), lines));
+    for other in [5, 7] {
+        let mut lines = whole.to_vec();
+        lines.swap(4, other);
+        damaged.push((format!("lines 5 and {} swapped", other + 1), lines));
+    }
+    let mut lines = whole.to_vec();
+    lines.insert(4, whole[3].clone());
+    damaged.push(("line 4 twice".to_owned(), lines));
+    for (what, lines) in damaged {
+        for head in [true, false] {
+            let ran = verify(&installed, &lines, head);
+            assert_eq!(ran.exit, 5, "{what}: {ran:?}");
+            let bad = &ran.json()["first_bad"];
+            assert_eq!((bad["line"].as_u64(), bad["seq"].as_u64()), (Some(5), Some(5)), "{what}: {ran:?}");
+            assert!(ran.err.contains("000001.jsonl: line 5 (entry 5)"), "{what}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn a_removed_tail_is_found_with_heads_and_said_to_be_possible_without() {
+    let installed = with_entries();
+    let text = std::fs::read(journal_file(&installed)).unwrap();
+    let whole: Vec<Vec<u8>> = text.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let whole = &whole[..whole.len() - 1];
+    let heads = heads(&installed);
+    for left in [whole.len() - 1, whole.len() - 4, 3, 1] {
+        let first_missing = heads.iter().copied().find(|seq| *seq > left as u64).unwrap();
+        let ran = verify(&installed, &whole[..left], true);
+        assert_eq!(ran.exit, 5, "{left}: {ran:?}");
+        assert_eq!(ran.json()["first_bad"]["seq"].as_u64(), Some(first_missing), "{left}: {ran:?}");
+        assert!(ran.err.contains("the tail was cut off"), "{left}: {ran:?}");
+        let ran = verify(&installed, &whole[..left], false);
+        assert_eq!((ran.exit, ran.json()["anchored"].as_u64()), (0, None), "{left}: {ran:?}");
+    }
+    assert_eq!(verify(&installed, &[], true).exit, 5);
+    // In place, the heads that are configured are used without being named.
+    std::fs::write(journal_file(&installed), [whole[..2].join(&b'\n'), b"\n".to_vec()].concat()).unwrap();
+    assert_eq!(installed.run(&["audit", "verify"]).exit, 5);
 }
 
 #[test]

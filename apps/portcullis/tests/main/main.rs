@@ -15,6 +15,7 @@ mod environment;
 mod help;
 mod init;
 mod key;
+mod kill;
 mod operators;
 mod policy;
 mod serve;
