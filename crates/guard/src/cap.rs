@@ -70,6 +70,8 @@ fn cap_stream(stream: &mut Stream, share: u64, report: &mut Report) {
         ));
     }
     stream.bytes = text.into_bytes();
+    // Marks and escapes are not output: what renders this must still see "cut" exactly where something was cut off.
+    stream.total = length(stream.bytes.len()).saturating_add(omitted);
 }
 
 /// The last place at or before `at` that does not fall into a character.
@@ -141,6 +143,19 @@ mod tests {
         assert_eq!(text, "aé\n[stdout: truncated, 997 of 1000 bytes omitted]\n");
         assert_eq!((report.truncated, report.bytes_out, report.bytes_omitted), (true, 3, 997));
         assert!(!report.neutralised, "the cut makes no broken character");
+    }
+
+    #[test]
+    fn a_stream_is_longer_than_its_bytes_only_if_it_was_cut() {
+        let cut = |bytes: &[u8], total: u64, limit: u64| {
+            let outcome = Outcome { streams: vec![stream("stdout", bytes, total)], ..Outcome::default() };
+            let capped = cap(outcome, limit, &mut Report::default());
+            capped.streams[0].total > u64::try_from(capped.streams[0].bytes.len()).unwrap()
+        };
+        assert!(!cut(b"plain", 5, 100));
+        assert!(!cut(b"\x1b[2J\xff\xff", 6, 100), "escapes make it longer, not cut");
+        assert!(cut(b"kept", 9, 100), "the mark makes it longer, and it was cut");
+        assert!(cut(b"one byte too many", 17, 16), "less is cut off than the mark is long");
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub struct Stream {
     pub name: &'static str,
     /// The bytes kept while reading; the connector stops keeping at the call's limit.
     pub bytes: Vec<u8>,
-    /// How many bytes the target sent in all; more than `bytes.len()` means the stream was cut.
+    /// How many bytes the target sent in all; more than `bytes.len()` means the stream was cut. After the guard, which
+    /// writes marks and escapes into `bytes`, it is `bytes.len()` and what was left out, so that this stays true.
     pub total: u64,
 }
 
