@@ -19,14 +19,14 @@ impl Broker {
     /// The credential that the inventory names for a host.
     pub(crate) async fn own_credential(&self, host: &Host) -> Result<Own, Failure> {
         match host.credential.as_ref().ok_or_else(|| no_credential(host))? {
-            CredentialSpec::Stored(name) => self.stored(name).await,
+            CredentialSpec::Stored(name) => self.stored(host, name).await,
             CredentialSpec::Agent { fingerprint } => self.agent_key(host, fingerprint),
             CredentialSpec::Key { path, passphrase } => self.key_file(host, path, passphrase.as_ref()).await,
             CredentialSpec::Password(SecretLocation::Stored(name)) => {
-                let (credential, key) = self.stored(name).await?;
+                let (credential, key) = self.stored(host, name).await?;
                 match credential.material {
                     Material::Password(_) => Ok((credential, key)),
-                    Material::PrivateKey { .. } | Material::Agent { .. } => Err(not_a_password(name)),
+                    Material::PrivateKey { .. } | Material::Agent { .. } => Err(not_a_password(host, name)),
                 }
             }
             CredentialSpec::Password(SecretLocation::Env(name)) => {
@@ -46,8 +46,8 @@ impl Broker {
         }
     }
 
-    async fn stored(&self, name: &CredentialRef) -> Result<Own, Failure> {
-        let credential = self.fetch(name, None).await?;
+    async fn stored(&self, host: &Host, name: &CredentialRef) -> Result<Own, Failure> {
+        let credential = self.fetch(name, None).await.map_err(|failure| not_fetched(host, &failure))?;
         let key = credential.version.as_deref().map(|version| CredentialKey::new(&name.to_string(), version));
         Ok((credential, key))
     }
@@ -85,9 +85,10 @@ impl Broker {
     async fn passphrase(&self, host: &Host, location: &SecretLocation) -> Result<Secret<String>, Failure> {
         let (bytes, at) = match location {
             SecretLocation::Stored(name) => {
-                return match self.fetch(name, None).await?.material {
+                let (credential, _) = self.stored(host, name).await?;
+                return match credential.material {
                     Material::Password(passphrase) => Ok(passphrase),
-                    Material::PrivateKey { .. } | Material::Agent { .. } => Err(not_a_password(name)),
+                    Material::PrivateKey { .. } | Material::Agent { .. } => Err(not_a_password(host, name)),
                 };
             }
             SecretLocation::Env(name) => {
@@ -145,11 +146,19 @@ fn no_credential(host: &Host) -> Failure {
         .with_hint("pass a handle from `get_credential` as `secret_handle`, or ask the operator for `credential` there")
 }
 
-fn not_a_password(name: &CredentialRef) -> Failure {
-    Failure::new(
-        ErrorCode::CredentialRefused,
-        format!("`{name}` is a private key where a password is needed"),
-    )
+fn not_a_password(host: &Host, name: &CredentialRef) -> Failure {
+    refused(host, format!("`{name}` is a private key where a password is needed"))
+}
+
+/// A source says which object it looked for. Who calls without a handle did not name it and does not learn it.
+fn not_fetched(host: &Host, failure: &Failure) -> Failure {
+    let told = [Some(failure.message()), failure.vendor(), failure.internal()];
+    let internal = told.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    if failure.code() == ErrorCode::CredentialSourceDown {
+        let message = format!("the credential of host `{}` cannot be fetched now", host.name);
+        return Failure::new(failure.code(), message).with_fault(failure.fault()).with_internal(internal);
+    }
+    unusable_because(failure.code(), host, internal)
 }
 
 fn unset(host: &Host, name: &str) -> Failure {
@@ -161,8 +170,12 @@ fn unusable(host: &Host, at: &str, error: UnusableSecret) -> Failure {
 }
 
 fn refused(host: &Host, internal: impl Into<String>) -> Failure {
+    unusable_because(ErrorCode::CredentialRefused, host, internal)
+}
+
+fn unusable_because(code: ErrorCode, host: &Host, internal: impl Into<String>) -> Failure {
     let message = format!("the credential of host `{}` cannot be used", host.name);
-    Failure::new(ErrorCode::CredentialRefused, message)
+    Failure::new(code, message)
         .with_fault(Fault::Us)
         .with_hint("the gateway's operator finds the reason in its log")
         .with_internal(internal)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use audit::Intended;
 use model::{
     Action, BootInstant, CallId, Clock, CredentialPattern, CredentialRef, CredentialUse, Entropy, ErrorCode,
-    Failure, HandleToken, Host, Limits, NoEntropy, Platform, Principal, PrincipalId, Shell, SubAction,
+    Failure, Fault, HandleToken, Host, Limits, NoEntropy, Platform, Principal, PrincipalId, Shell, SubAction,
     TargetName, Tier, Timestamp, ToolName, ToolSet,
 };
 use store::SqliteStore;

@@ -130,6 +130,37 @@ async fn a_password_may_be_stored_but_not_be_a_key() {
     assert!(matches!(stored.credential().map(|c| &c.material), Some(Material::PrivateKey { .. })));
 }
 
+/// An agent without a handle named no credential: it must not learn the name of the inventory's from an error.
+#[tokio::test]
+async fn a_failing_source_does_not_tell_where_a_hosts_own_credential_lies() {
+    let world = World::new();
+    let nowhere = || CredentialRef::parse("keystore:HIDDEN/root_of_web").unwrap();
+    let elsewhere = CredentialRef::parse("unconfigured:HIDDEN/root_of_web").unwrap();
+    let private = CredentialRef::parse("keystore:HIDDEN/key").unwrap();
+    world.source.set(&private, None, None, KEY);
+    let key = file(&world, "id", KEY.as_bytes(), 0o600);
+    for (spec, code) in [
+        (CredentialSpec::Stored(nowhere()), ErrorCode::CredentialNotFound),
+        (CredentialSpec::Stored(elsewhere), ErrorCode::CredentialNotFound),
+        (CredentialSpec::Password(SecretLocation::Stored(nowhere())), ErrorCode::CredentialNotFound),
+        (
+            CredentialSpec::Key { path: key, passphrase: Some(SecretLocation::Stored(nowhere())) },
+            ErrorCode::CredentialNotFound,
+        ),
+        (CredentialSpec::Password(SecretLocation::Stored(private)), ErrorCode::CredentialRefused),
+    ] {
+        let failure = world.own(&with(spec)).await.unwrap_err();
+        assert_eq!((failure.code(), failure.fault()), (code, Fault::Us), "{failure:?}");
+        let told = format!("{} {:?} {:?}", failure.message(), failure.hint(), failure.vendor());
+        assert!(!told.contains("HIDDEN") && !told.contains("unconfigured"), "{told}");
+        assert!(failure.internal().is_some(), "the operator reads what the source said");
+    }
+    world.source.set_down(true);
+    let down = world.own(&with(CredentialSpec::Stored(nowhere()))).await.unwrap_err();
+    assert_eq!((down.code(), down.retry()), (ErrorCode::CredentialSourceDown, true));
+    assert_eq!(down.message(), "the credential of host `web1` cannot be fetched now");
+}
+
 #[tokio::test]
 async fn a_key_file_comes_with_its_passphrase() {
     let world = World::new();
