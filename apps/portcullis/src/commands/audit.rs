@@ -175,18 +175,24 @@ fn verify(
     head: Option<&Path>,
     output: Output,
 ) -> Result<Exit, Stop> {
+    let folder_given = folder.is_some();
     let (folder, key, head) = match folder {
         Some(folder) => (folder.to_owned(), key.map(public_key).transpose()?, head.map(Path::to_owned)),
         None => configured(global, key, head, output)?,
     };
-    let report = audit::verify(&folder, key.as_ref(), head.as_deref()).map_err(Stop::failed)?;
+    // Heads that are configured and not there are judged below, by what the journal holds.
+    let there = head.as_deref().filter(|path| folder_given || path.exists());
+    let report = audit::verify(&folder, key.as_ref(), there).map_err(Stop::failed)?;
+    // Every start signs a head before anything else is done, so a journal with entries has one.
+    let unanchored =
+        head.as_deref().filter(|_| report.entries > 0 && report.heads == 0 && report.first_bad.is_none());
     if output.is_json() {
-        output.json(&report_json(&folder, &report, key.is_some()))?;
+        output.json(&report_json(&folder, &report, key.is_some(), unanchored.is_none()))?;
     } else {
-        print_report(&folder, &report, key.is_some(), head.is_some(), output)?;
+        print_report(&folder, &report, key.is_some(), there.is_some(), output)?;
     }
     match &report.first_bad {
-        None => Ok(Exit::Done),
+        None => unanchored.map_or(Ok(Exit::Done), |path| Err(no_heads(path))),
         Some(bad) => Err(Stop {
             exit: Exit::Integrity,
             message: format!(
@@ -200,6 +206,18 @@ fn verify(
                     .to_owned(),
             ),
         }),
+    }
+}
+
+fn no_heads(path: &Path) -> Stop {
+    Stop {
+        exit: Exit::Integrity,
+        message: format!(
+            "`{}` holds no signed head, but every start of a gateway writes one: it was removed or emptied, so nothing shows \
+             whether the end of the journal was cut off",
+            path.display()
+        ),
+        hint: Some("compare with a copy of the heads; `[audit] heads` is best on another machine".to_owned()),
     }
 }
 
@@ -219,8 +237,8 @@ fn configured(
         (None, KeyLocation::File(path)) => Some(beside(path)?),
         (None, KeyLocation::Env(_) | KeyLocation::Systemd(_) | KeyLocation::Prompt) => None,
     };
-    let heads = head.map(Path::to_owned).or(Some(configuration.audit.heads.to).filter(|path| path.exists()));
-    Ok((configuration.state.join("journal"), key, heads))
+    let heads = head.map_or(configuration.audit.heads.to, Path::to_owned);
+    Ok((configuration.state.join("journal"), key, Some(heads)))
 }
 
 fn beside(signing_key: &Path) -> Result<PublicKey, Stop> {
@@ -275,9 +293,9 @@ fn print_report(
     Ok(())
 }
 
-fn report_json(folder: &Path, report: &VerifyReport, key: bool) -> Value {
+fn report_json(folder: &Path, report: &VerifyReport, key: bool, anchors: bool) -> Value {
     json!({
-        "ok": report.first_bad.is_none(),
+        "ok": report.first_bad.is_none() && anchors,
         "folder": folder.display().to_string(),
         "files": report.files,
         "entries": report.entries,

@@ -111,6 +111,33 @@ fn a_removed_tail_is_found_with_heads_and_said_to_be_possible_without() {
     assert_eq!(installed.run(&["audit", "verify"]).exit, 5);
 }
 
+/// Who cuts the end off could else remove what would show it.
+#[test]
+fn missing_or_emptied_heads_are_no_clean_journal() {
+    let installed = with_entries();
+    let (file, heads) = (journal_file(&installed), installed.path("audit-heads.jsonl"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    let cut: Vec<&str> = text.lines().take(2).collect();
+    std::fs::write(&file, cut.join("\n") + "\n").unwrap();
+    for emptied in [true, false] {
+        if emptied {
+            std::fs::write(&heads, "").unwrap();
+        } else {
+            std::fs::remove_file(&heads).unwrap();
+        }
+        let ran = installed.run(&["audit", "verify"]);
+        assert_eq!(ran.exit, 5, "{ran:?}");
+        assert!(ran.err.contains("holds no signed head"), "{ran:?}");
+        let ran = installed.run(&["audit", "verify", "--json"]);
+        assert_eq!((ran.exit, ran.json()["ok"].as_bool()), (5, Some(false)), "{ran:?}");
+    }
+    let named = installed.run(&["audit", "verify", "state/journal", "--head", heads.to_str().unwrap()]);
+    assert_ne!(named.exit, 0, "a head that is named must be there: {named:?}");
+    let copied = installed.run(&["audit", "verify", "state/journal"]);
+    assert_eq!(copied.exit, 0, "without any head nothing is claimed: {copied:?}");
+    assert!(copied.out.contains("not anchored"), "{copied:?}");
+}
+
 #[test]
 fn a_copy_is_verified_without_any_configuration() {
     let installed = with_entries();
