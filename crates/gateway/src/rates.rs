@@ -1,6 +1,10 @@
-//! `calls_per_minute`: a token bucket for each principal and limit.
+//! `calls_per_minute`: token buckets, one for each principal and limit.
+//!
+//! A call counts against the limit it is made under and against every larger one: budgets of rules with different limits
+//! do not add up, and a principal never makes more calls than its largest limit says. It does not count against smaller
+//! ones: who looks often may still restart once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 use model::{BootInstant, PrincipalId};
@@ -8,7 +12,7 @@ use model::{BootInstant, PrincipalId};
 /// Counts calls. A limit of n allows bursts of n and refills n a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Rates {
-    buckets: Mutex<HashMap<(PrincipalId, u32), Bucket>>,
+    buckets: Mutex<HashMap<PrincipalId, BTreeMap<u32, Bucket>>>,
 }
 
 #[derive(Debug)]
@@ -23,17 +27,26 @@ impl Rates {
     /// Buckets are bounded by the configured principals times the limits that rules name.
     pub(crate) fn take(&self, principal: &PrincipalId, per_minute: u32, now: BootInstant) -> bool {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = f64::from(per_minute);
-        let bucket =
-            buckets.entry((principal.clone(), per_minute)).or_insert(Bucket { tokens: most, filled: now });
-        let refill = now.since(bucket.filled).as_secs_f64() * most / 60.0;
-        bucket.tokens = (bucket.tokens + refill).min(most);
-        bucket.filled = now;
-        if bucket.tokens < 1.0 {
-            return false;
+        let own = buckets.entry(principal.clone()).or_default();
+        own.entry(per_minute).or_insert(Bucket { tokens: f64::from(per_minute), filled: now });
+        let mut left = true;
+        for (limit, bucket) in own.range_mut(per_minute..) {
+            bucket.refill(*limit, now);
+            left &= bucket.tokens >= 1.0;
         }
-        bucket.tokens -= 1.0;
-        true
+        if left {
+            own.range_mut(per_minute..).for_each(|(_, bucket)| bucket.tokens -= 1.0);
+        }
+        left
+    }
+}
+
+impl Bucket {
+    fn refill(&mut self, limit: u32, now: BootInstant) {
+        let most = f64::from(limit);
+        let refill = now.since(self.filled).as_secs_f64() * most / 60.0;
+        self.tokens = (self.tokens + refill).min(most);
+        self.filled = now;
     }
 }
 
@@ -54,6 +67,20 @@ mod tests {
         assert!(rates.take(&who, 6, at(110)));
         assert!(!rates.take(&who, 6, at(110)));
         assert!(rates.take(&PrincipalId::parse("b").unwrap(), 6, at(110)));
+    }
+
+    #[test]
+    fn budgets_of_different_limits_do_not_add_up() {
+        let (rates, who) = (Rates::default(), PrincipalId::parse("a").unwrap());
+        let at = |seconds| BootInstant::new(Duration::from_secs(seconds));
+        assert!(rates.take(&who, 10, at(1)));
+        assert!((0..6).all(|_| rates.take(&who, 6, at(1))));
+        assert!(!rates.take(&who, 6, at(1)));
+        assert_eq!((0..10).filter(|_| rates.take(&who, 10, at(1))).count(), 3, "ten in all, not sixteen");
+        // What is permitted more often leaves the smaller budget alone.
+        assert!((0..9).all(|_| rates.take(&who, 10, at(61))));
+        assert!(rates.take(&who, 6, at(61)));
+        assert!(!rates.take(&who, 6, at(61)), "but ten in all is all");
     }
 
     #[test]
