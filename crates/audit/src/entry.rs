@@ -38,6 +38,8 @@ pub struct CompletionFacts {
     pub rules: Vec<RuleName>,
     /// A reason text for the operator.
     pub reason: Option<String>,
+    /// Whether the reason quotes the command: then it is only kept where commands are kept in the clear.
+    pub quotes_command: bool,
     /// The target's name.
     pub target: Option<String>,
     /// The action's digest.

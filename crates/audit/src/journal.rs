@@ -278,6 +278,10 @@ impl Inner {
         self.record_commands.member(id, command, self.entropy.as_ref())
     }
 
+    pub(crate) fn commands_are_clear(&self) -> bool {
+        matches!(self.record_commands, RecordCommands::Clear)
+    }
+
     fn too_slow(&self) -> JournalError {
         JournalError(format!("it did not answer within {:?}", self.patience))
     }

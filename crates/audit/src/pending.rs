@@ -109,6 +109,9 @@ impl Pending {
         };
         let rules = facts.rules.iter().map(ToString::to_string).collect();
         // A connector's error that held a secret was withheld from the agent; the journal does not keep it either.
+        let reason = facts.reason.as_deref().filter(|_| !report.withheld);
+        // What is said about a command must not lie open where the command itself does not.
+        let reason = reason.filter(|_| !facts.quotes_command || self.journal.commands_are_clear());
         let elapsed = self.journal.clock.boot().since(self.opened);
         Ok(Body {
             phase: if self.stage == Stage::Intended { "complete" } else { "closed" },
@@ -126,7 +129,7 @@ impl Pending {
             exit_code: facts.exit_code,
             error_code: facts.error_code.map(|code| code.as_str().to_owned()),
             vendor_code: limited(&facts.vendor_code).filter(|_| !report.withheld),
-            reason: facts.reason.as_deref().map(|reason| text(reason, REASON)).filter(|_| !report.withheld),
+            reason: reason.map(|reason| text(reason, REASON)),
             duration_ms: Some(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)),
             bytes_out: Some(report.bytes_out),
             withheld: report.withheld,

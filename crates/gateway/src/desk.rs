@@ -46,7 +46,8 @@ impl Desk for GatewayDesk<'_> {
     }
 
     fn dry_run(&self, principal: &Principal, tool: &str, arguments: &Map<String, Value>) -> DryRun {
-        let wanted = Wanted { shelf: Shelf::Tools, endpoint: Endpoint::All, name: tool, arguments };
+        let wanted =
+            Wanted { shelf: Shelf::Tools, endpoint: Endpoint::All, name: tool, arguments, acting: false };
         let resolved = match resolve(self.gateway, self.live, principal, wanted) {
             Ok(resolved) => resolved,
             Err(failure) => return refused(&failure),

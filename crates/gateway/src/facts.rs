@@ -4,7 +4,7 @@ use audit::CompletionFacts;
 use guard::{Guarded, Scanner};
 use model::{Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction};
 use policy::Permit;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::operator_log;
 use crate::pipeline::Refusal;
@@ -13,6 +13,16 @@ use crate::resolve::Resolved;
 /// Before anything is known.
 pub(crate) fn opening() -> CompletionFacts {
     CompletionFacts { event: "tool_call", decision: "denied", ..CompletionFacts::default() }
+}
+
+/// The longest command line that a tool takes, in characters; of a longer one its refusal keeps no more.
+const LONGEST_COMMAND: usize = 32_768;
+
+/// What was written is known, and perhaps never more than that: a command that was not understood is recorded as one
+/// that was.
+pub(crate) fn asked(facts: &mut CompletionFacts, arguments: &Map<String, Value>) {
+    let command = arguments.get("command").and_then(Value::as_str);
+    facts.command = command.map(|command| command.chars().take(LONGEST_COMMAND).collect());
 }
 
 /// The action is known.
@@ -60,6 +70,7 @@ pub(crate) fn executed(facts: &mut CompletionFacts, scanner: &Scanner, result: &
 pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal) -> Answer {
     match refusal {
         Refusal::Denied(denial) => {
+            facts.quotes_command = facts.command.is_some() && may_quote(denial.code);
             facts.decision = if denial.code == ErrorCode::ApprovalRequired { "pending" } else { "denied" };
             facts.error_code = Some(denial.code);
             facts.fault = Some(denial.code.fault());
@@ -69,6 +80,7 @@ pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal)
         }
         Refusal::Failed(failure) => {
             operator_log::failure(id, &Scanner::empty(), &failure);
+            facts.quotes_command = facts.command.is_some() && may_quote(failure.code());
             failed(facts, &Scanner::empty(), &failure);
             tools::failed(&failure)
         }
@@ -82,6 +94,15 @@ pub(crate) fn guarded(facts: &mut CompletionFacts, guarded: &Guarded<Answer>) {
         facts.error_code = Some(ErrorCode::SecretInOutput);
         facts.fault = Some(ErrorCode::SecretInOutput.fault());
     }
+}
+
+/// Whether a refusal with this code can say what was written: code and rule are enough to find out why, for who may see
+/// the command.
+fn may_quote(code: ErrorCode) -> bool {
+    code == ErrorCode::InputInvalid
+        || (code.as_str().starts_with("denied.")
+            && ![ErrorCode::DeniedRate, ErrorCode::DeniedLockdown, ErrorCode::DeniedPolicyChanged]
+                .contains(&code))
 }
 
 /// A target writes parts of these texts, so a leased secret may be in them: the record is scanned like the answer.

@@ -12,11 +12,12 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tools::{Catalogue, HostShell, Tool, ToolSpec};
 
+use crate::authorise::decide;
 use crate::impersonate::Impersonate;
 use crate::live::Live;
 use crate::pipeline;
 use crate::rates::Rates;
-use crate::resolve::{Shelf, tool_facts};
+use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
 use crate::resources::{ReadResource, listings};
 use crate::{
     Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
@@ -130,11 +131,11 @@ impl Gateway {
         operator: &Authenticated<()>,
         principal: &str,
     ) -> Option<Authenticated<()>> {
-        let arguments = json!({ "principal": principal }).to_string();
+        let arguments = impersonation(principal);
         let call = ToolCall {
             endpoint: Endpoint::All,
             tool: "impersonate".to_owned(),
-            arguments: serde_json::value::RawValue::from_string(arguments).ok(),
+            arguments: serde_json::value::RawValue::from_string(Value::Object(arguments).to_string()).ok(),
             cancel: CancellationToken::new(),
             progress: None,
         };
@@ -142,6 +143,34 @@ impl Gateway {
         let live = self.live.load();
         let principal = live.directory.principal(principal).filter(|_| !answer.is_error)?;
         Some(operator.acting_as(Arc::clone(principal)))
+    }
+
+    /// Whether an operator may still act as a principal: the same decision without its record, as for a dry run.
+    pub(crate) fn still_acting(
+        &self,
+        operator: &Authenticated<()>,
+        principal: &str,
+    ) -> Result<Authenticated<()>, Unauthenticated> {
+        let (live, arguments) = (self.live(), impersonation(principal));
+        let wanted = Wanted {
+            shelf: Shelf::Verbs,
+            endpoint: Endpoint::All,
+            name: "impersonate",
+            arguments: &arguments,
+            acting: operator.origin().actor.is_some(),
+        };
+        let allowed = resolve(self, &live, operator.principal(), wanted)
+            .ok()
+            .and_then(|resolved| decide(self, &live, operator.principal(), resolved.action).ok())
+            .is_some_and(|allowed| allowed.obligations().approvals.is_empty());
+        match live.directory.principal(principal).filter(|_| allowed) {
+            Some(principal) => Ok(operator.acting_as(Arc::clone(principal))),
+            None => {
+                tracing::warn!(operator = %operator.principal().id, principal, "acting as this principal is not permitted any more");
+                self.meter.count(operator.origin().client_ip, operator.origin().transport);
+                Err(Unauthenticated)
+            }
+        }
     }
 
     /// The tools this principal may know of at an endpoint.
@@ -268,6 +297,10 @@ impl Gateway {
         let guarded = self.guard.admit_own(listing);
         self.journal.complete(pending, facts, guarded).await.map_err(|error| self.not_recorded(&error))
     }
+}
+
+fn impersonation(principal: &str) -> Map<String, Value> {
+    Map::from_iter([("principal".to_owned(), Value::String(principal.to_owned()))])
 }
 
 fn resource(answer: Answer) -> Option<Resource> {

@@ -59,8 +59,10 @@ async fn stages(
         None => Refusal::Failed(failure),
     };
     let arguments = arguments(call.inner().arguments.as_deref()).map_err(costs)?;
+    facts::asked(facts, &arguments);
     let ToolCall { endpoint, tool: name, .. } = call.inner();
-    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments };
+    let acting = call.origin().actor.is_some();
+    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments, acting };
     let resolved = resolve(gateway, live, call.principal(), wanted).map_err(costs)?;
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call.principal(), resolved.action)?;

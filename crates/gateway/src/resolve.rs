@@ -36,6 +36,9 @@ pub(crate) struct Wanted<'a> {
     pub(crate) endpoint: Endpoint,
     pub(crate) name: &'a str,
     pub(crate) arguments: &'a Map<String, Value>,
+    /// Whether an operator asks as another principal. Verbs are not reached that way, or the right to try out what an
+    /// agent may do would be every right that any other operator has.
+    pub(crate) acting: bool,
 }
 
 /// Finds the tool, checks the arguments and makes the action; "not found" also for what is not visible.
@@ -45,10 +48,10 @@ pub(crate) fn resolve(
     principal: &Principal,
     wanted: Wanted<'_>,
 ) -> Result<Resolved, Failure> {
-    let Wanted { shelf, endpoint, name, arguments } = wanted;
+    let Wanted { shelf, endpoint, name, arguments, acting } = wanted;
     let found = match shelf {
         Shelf::Tools => gateway.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str())),
-        Shelf::Verbs => gateway.verb(name),
+        Shelf::Verbs => gateway.verb(name).filter(|_| !acting),
         Shelf::Resources => gateway.resource_tool(name),
     };
     let visible = |tool: &&Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));

@@ -68,13 +68,8 @@ impl Operators {
         let Some(principal) = as_principal else { return Ok(Arc::new(itself)) };
         self.gateway.impersonate(&operator, principal).await.ok_or_else(|| not_as(principal))?;
         let (gateway, principal) = (Arc::clone(&self.gateway), principal.to_owned());
-        // The right was asked for once; that both are still known is asked every time.
-        Ok(Arc::new(move || {
-            let operator = itself()?;
-            let live = gateway.live();
-            let principal = live.directory.principal(&principal).ok_or(Unauthenticated)?;
-            Ok(operator.acting_as(Arc::clone(principal)))
-        }))
+        // The record of the right is made once; that it still holds is asked every time, so that no session outlives it.
+        Ok(Arc::new(move || gateway.still_acting(&itself()?, &principal)))
     }
 
     async fn attempt(
@@ -115,10 +110,14 @@ impl Operators {
                 if let Some(place) = &place {
                     arguments.insert(SLIP.to_owned(), Value::String(place.slip().to_owned()));
                 }
-                let permitted = self.permits(&who, &verb);
+                let (permitted, acting) = (self.permits(&who, &verb), who.origin().actor.is_some());
                 let call = call(verb.clone(), &arguments, cancel)?;
                 let answer = recorded(self.gateway.operate(who.with(call)).await)?;
-                if permitted { Ok(answer) } else { Err(not_yours(&verb)) }
+                match (acting, permitted) {
+                    (true, _) => Err(not_while_acting(&verb)),
+                    (false, true) => Ok(answer),
+                    (false, false) => Err(not_yours(&verb)),
+                }
             }
         }
     }
@@ -202,6 +201,11 @@ fn nobody(os_user: &str) -> Failure {
 fn not_yours(verb: &str) -> Failure {
     Failure::new(ErrorCode::DeniedNoRule, format!("no rule allows you `operator:{verb}`"))
         .with_hint(format!("it takes a rule with `allow = [\"operator:{verb}\"]` and `targets = [\"*\"]`"))
+}
+
+fn not_while_acting(verb: &str) -> Failure {
+    Failure::new(ErrorCode::DeniedForbidden, format!("`operator:{verb}` cannot be used as another principal"))
+        .with_hint("acting as another principal reaches tools only: ask for the verb as yourself")
 }
 
 fn not_as(principal: &str) -> Failure {

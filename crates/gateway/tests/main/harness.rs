@@ -68,12 +68,16 @@ impl Harness {
         Self::with_guard(rules, Guard::new()).await
     }
 
-    /// Principals `agent` and `other` (group sre) and `nobody` (no group).
     pub(crate) async fn with_guard(rules: &str, guard: Guard) -> Self {
+        Self::with(rules, guard, RecordCommands::Sealed).await
+    }
+
+    /// Principals `agent` and `other` (group sre, `other` is the local user `op`) and `nobody` (no group).
+    pub(crate) async fn with(rules: &str, guard: Guard, commands: fn(SealKey) -> RecordCommands) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FakeClock::new());
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
-        let journal = open_journal(folder.path(), Arc::clone(&clock) as _, &entropy);
+        let journal = open_journal(folder.path(), Arc::clone(&clock) as _, &entropy, commands);
         let store = Arc::new(SqliteStore::open(&folder.path().join("store.sqlite")).unwrap());
         let source = Arc::new(FakeSource::new());
         source.set(
@@ -196,15 +200,16 @@ impl Harness {
     }
 }
 
-fn open_journal(folder: &Path, clock: Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Journal {
+fn open_journal(
+    folder: &Path,
+    clock: Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    commands: fn(SealKey) -> RecordCommands,
+) -> Journal {
     let signing = SigningKey::create(&folder.join("audit.key"), &**entropy).unwrap();
     let seal = SealKey::create(&folder.join("seal.key"), &**entropy).unwrap();
-    let config = JournalConfig::new(
-        folder.join("journal"),
-        signing,
-        RecordCommands::Sealed(seal),
-        folder.join("heads.jsonl"),
-    );
+    let config =
+        JournalConfig::new(folder.join("journal"), signing, commands(seal), folder.join("heads.jsonl"));
     Journal::open(config, clock, Arc::clone(entropy)).unwrap()
 }
 
@@ -221,7 +226,7 @@ fn principals(entropy: &dyn Entropy) -> (BTreeMap<&'static str, String>, Vec<Ent
             api_keys: vec![hash],
             certificate: None,
             from: Vec::new(),
-            os_user: None,
+            os_user: (id == "other").then(|| "op".to_owned()),
         });
     }
     (keys, entries)
@@ -267,7 +272,7 @@ fn snapshot(rules: &str, inventory: &Inventory) -> Snapshot {
     };
     let vocabulary = Vocabulary {
         tools: Catalogue::new().tools().map(facts).collect(),
-        verbs: vec!["impersonate".to_owned()],
+        verbs: vec!["impersonate".to_owned(), "reload".to_owned()],
         targets: inventory.hosts().map(Host::target).collect(),
         ..Vocabulary::default()
     };

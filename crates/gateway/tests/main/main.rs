@@ -7,9 +7,11 @@
     reason = "test code: a panic is the report"
 )]
 
+mod acting;
 mod canary;
 mod encodings;
 mod fakes;
 mod harness;
 mod pipeline;
+mod sealed;
 mod unauthorised;
