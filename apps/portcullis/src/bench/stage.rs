@@ -34,7 +34,7 @@ pub(super) struct Stage {
 /// How many rules there are beside the operator's.
 pub(super) const RULES: usize = 100;
 /// More calls a minute than any measurement makes.
-const CALLS_PER_MINUTE: u32 = 1_000_000_000;
+const CALLS_PER_MINUTE: u32 = 1_000_000;
 
 impl Stage {
     pub(super) fn new(durability: Durability, host: Option<StageHost>) -> anyhow::Result<Self> {
