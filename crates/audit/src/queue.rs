@@ -29,6 +29,8 @@ struct State {
     jobs: VecDeque<Job>,
     reopen_sinks: bool,
     ending: bool,
+    /// The writer sleeps: only then is it worth a system call to wake it.
+    asleep: bool,
     stop: Option<oneshot::Sender<Result<(), JournalError>>>,
     dead: bool,
 }
@@ -59,8 +61,11 @@ impl Queue {
             return false;
         }
         state.jobs.push_back(job);
+        let asleep = std::mem::take(&mut state.asleep);
         drop(state);
-        self.wake.notify_one();
+        if asleep {
+            self.wake.notify_one();
+        }
         true
     }
 
@@ -85,6 +90,7 @@ impl Queue {
         let mut state = self.lock();
         let mut idle = false;
         while state.jobs.is_empty() && !state.ending && !state.reopen_sinks && !idle {
+            state.asleep = true;
             state = match wait {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(wait) => {
@@ -95,6 +101,7 @@ impl Queue {
                 }
             };
         }
+        state.asleep = false;
         let count = state.jobs.len().min(most);
         let jobs: Vec<Job> = state.jobs.drain(..count).collect();
         let ended = state.ending && state.jobs.is_empty();

@@ -1,5 +1,7 @@
 //! The decision: one Cedar request per part, all must be permitted, anything unclear is a no.
 
+use std::sync::Arc;
+
 use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
 use model::{Action, Limits, Principal, RuleName, SubAction, Target, TargetKind};
 
@@ -258,7 +260,7 @@ pub(crate) struct Considered<'a> {
     /// Rules whose principals, tools and targets match.
     pub(crate) rules: Vec<&'a CompiledRule>,
     raw: Vec<&'a crate::files::RawPolicy>,
-    entities: Entities,
+    entities: Arc<Entities>,
     built_in: bool,
 }
 

@@ -111,10 +111,12 @@ impl Server {
             at("sshd_config"),
             format!(
                 "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nPidFile {}\nAuthorizedKeysFile {}\nStrictModes no\n\
-                 UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\n",
+                 UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin yes\nSetEnv HOME={}\n",
                 at("host_key").display(),
                 at("sshd.pid").display(),
                 at("user_key.pub").display(),
+                // A home without start files: what a shell of this user would read there is not what is measured.
+                folder.path().display(),
             ),
         )?;
         if rustix::process::geteuid().is_root() {

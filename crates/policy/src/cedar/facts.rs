@@ -2,12 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
 use model::{Principal, SimpleCommand, SubAction, Target};
 
+use super::known::Known;
 use super::names;
 use crate::command;
 use crate::rule::is_operator;
@@ -20,6 +22,7 @@ pub(crate) struct Facts {
     action: EntityTypeName,
     target: EntityTypeName,
     tag: EntityTypeName,
+    known: Known,
 }
 
 /// Facts could not be put in Cedar's terms; the decision is a denial.
@@ -34,6 +37,7 @@ impl Facts {
             action: name(names::ACTION)?,
             target: name(names::TARGET)?,
             tag: name(names::TAG)?,
+            known: Known::default(),
         })
     }
 
@@ -68,6 +72,15 @@ impl Facts {
 
     /// Principal, action and target with what they are in.
     pub(crate) fn entities(
+        &self,
+        principal: &Principal,
+        tool: &ToolFacts,
+        target: &Target,
+    ) -> Result<Arc<Entities>, Unsayable> {
+        self.known.entities(principal, tool, target, || self.build(principal, tool, target))
+    }
+
+    fn build(
         &self,
         principal: &Principal,
         tool: &ToolFacts,

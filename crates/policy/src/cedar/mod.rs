@@ -1,6 +1,7 @@
 //! Rules, requests and the schema in Cedar's terms.
 
 mod facts;
+mod known;
 mod schema;
 mod translate;
 
