@@ -1,7 +1,7 @@
 //! Configuration, inventory and rule files: TOML in, checked types out, every error with its place.
 //!
 //! [`load`] reads everything at once. What a file may hold is described once, in `keys`; the first look at a
-//! file ([`structure`]), the JSON Schemas ([`schema`]) and the reference are made from that description, and the
+//! file (`structure`), the JSON Schemas ([`schema`]) and the reference are made from that description, and the
 //! readers beside it check what only they can know.
 
 mod configuration;

@@ -1,7 +1,7 @@
 //! Shell lines: understood or refused, and quoted again in one canonical way.
 //!
-//! The order of checks: caps, then [`scan`] (characters, quoting and operators; refuses by name), then the
-//! grammar in [`shape`], whose words must be the ones the scan saw, then the program's name. Nothing that
+//! The order of checks: caps, then `scan` (characters, quoting and operators; refuses by name), then the
+//! grammar in `shape`, whose words must be the ones the scan saw, then the program's name. Nothing that
 //! nests reaches the grammar, so its recursion is bounded by construction.
 
 mod name;
