@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Recorded};
@@ -10,6 +11,7 @@ use guard::Guard;
 use model::{Answer, Clock, Principal, ToolName};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tools::{Catalogue, HostShell, Tool, ToolSpec};
 
 use crate::authorise::decide;
@@ -34,6 +36,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rates: Rates,
     meter: Arc<AuthFailureMeter>,
+    calls: TaskTracker,
     live: ArcSwap<Live>,
     verbs: BTreeMap<String, Arc<dyn Tool>>,
     read_resource: Arc<dyn Tool>,
@@ -72,6 +75,7 @@ impl Gateway {
             shell,
             clock,
             meter,
+            calls: TaskTracker::new(),
             rates: Rates::default(),
             live: ArcSwap::from_pointee(live),
             verbs: std::iter::once(Arc::new(Impersonate::new()) as Arc<dyn Tool>)
@@ -112,6 +116,13 @@ impl Gateway {
         call: Authenticated<ToolCall>,
     ) -> Result<Recorded<Answer>, NotRecorded> {
         self.spawn(call, Shelf::Tools).await
+    }
+
+    /// Waits, not for ever, until every call has reached its record, also those whose caller has gone. `false` if some
+    /// have not. For the end, when no front lets anybody in any more.
+    pub async fn settled(&self, patience: Duration) -> bool {
+        self.calls.close();
+        tokio::time::timeout(patience, self.calls.wait()).await.is_ok()
     }
 
     /// The same pipeline for an operator's verb (`operator:reload`), which is a tool that agents never see.
@@ -278,7 +289,7 @@ impl Gateway {
         shelf: Shelf,
     ) -> Result<Recorded<Answer>, NotRecorded> {
         let gateway = Arc::clone(self);
-        let running = tokio::spawn(async move { pipeline::run(&gateway, call, shelf).await });
+        let running = self.calls.spawn(async move { pipeline::run(&gateway, call, shelf).await });
         running.await.unwrap_or_else(|error| {
             tracing::error!(%error, "a call ended in a defect");
             Err(NotRecorded)

@@ -1,8 +1,9 @@
 //! The polite end, in the middle of calls.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +114,25 @@ fn a_second_sigterm_does_not_wait_for_calls() {
     let gateway = rig.serve();
     rig.assert_sound(&mut book);
     assert!(gateway.terminate().success());
+}
+
+#[test]
+fn sigterm_waits_for_the_record_of_calls_whose_client_is_gone() {
+    let (runtime, rig) = (Runtime::new().unwrap(), Rig::new());
+    let mut book = Book::open(rig.installed.path("state/journal"));
+    let gateway = rig.serve();
+    let pipes: Vec<PathBuf> = (0..6).map(|number| rig.pipe(&format!("pipe-{number}"))).collect();
+    let calls: Vec<Answer> = pipes
+        .iter()
+        .map(|pipe| {
+            let client = runtime.block_on(rig.client(&gateway, Era::Modern)).unwrap();
+            waiting_call(&runtime, &client, pipe, "web1", None)
+        })
+        .collect();
+    let _readers: Vec<File> = pipes.iter().map(|pipe| Rig::reader(pipe)).collect();
+    calls.iter().for_each(Answer::abort);
+    assert!(gateway.terminate().success());
+    rig.assert_sound(&mut book);
 }
 
 /// Gone, or only waiting for its parent to notice.
