@@ -1,6 +1,5 @@
-//! The gate between AI agents and infrastructure.
-//!
-//! `cli` says what can be written on the command line, `commands` does it; `compose` builds the gateway.
+//! The gate between AI agents and infrastructure: `cli` says what can be written on the command line, `commands` does
+//! it, `compose` builds the gateway.
 
 mod agent_socket;
 mod arguments;

@@ -44,6 +44,12 @@ impl Clock for SystemClock {
     }
 }
 
+/// CPU time this thread has used, for measurements.
+pub fn thread_cpu_time() -> Duration {
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(tv_sec).unwrap_or(0), u32::try_from(tv_nsec).unwrap_or(0))
+}
+
 /// The kernel's random bytes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemEntropy;

@@ -24,7 +24,7 @@ pub mod control;
 pub mod owner;
 
 pub use authenticate::{Authenticated, Presented, Unauthenticated};
-pub use clock::{SystemClock, SystemEntropy};
+pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
 pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};

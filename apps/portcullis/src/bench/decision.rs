@@ -1,14 +1,12 @@
 //! CPU of one policy decision, on this thread alone.
 
-use std::time::Duration;
-
 use anyhow::Context;
+use gateway::thread_cpu_time;
 use model::{
     Action, CredentialUse, Limits, Principal, PrincipalId, SubAction, Target, TargetKind, TargetName, Tier,
     ToolName, ToolSet,
 };
 use policy::{Moment, NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
-use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 use tools::Catalogue;
 
@@ -55,18 +53,13 @@ pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
 /// The least CPU time of one run, over some series.
 fn micros(run: impl Fn() -> bool) -> f64 {
     let series = || {
-        let begun = thread_cpu();
+        let begun = thread_cpu_time();
         for _ in 0..DECISIONS / 5 {
             std::hint::black_box(run());
         }
-        thread_cpu().saturating_sub(begun) / (DECISIONS / 5)
+        thread_cpu_time().saturating_sub(begun) / (DECISIONS / 5)
     };
     (0..5).map(|_| series()).min().unwrap_or_default().as_secs_f64() * 1e6
-}
-
-fn thread_cpu() -> Duration {
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn snapshot() -> anyhow::Result<Snapshot> {

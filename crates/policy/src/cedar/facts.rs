@@ -80,12 +80,7 @@ impl Facts {
         self.known.entities(principal, tool, target, || self.build(principal, tool, target))
     }
 
-    fn build(
-        &self,
-        principal: &Principal,
-        tool: &ToolFacts,
-        target: &Target,
-    ) -> Result<Entities, Unsayable> {
+    fn build(&self, principal: &Principal, tool: &ToolFacts, target: &Target) -> Result<Entities, Unsayable> {
         let groups = principal.groups.iter().map(|group| self.group(group.as_str())).collect();
         let name = HashMap::from([("name".to_owned(), text(principal.id.as_str()))]);
         let principal = Entity::new(self.principal(principal), name, groups).map_err(|e| e.to_string())?;
