@@ -24,10 +24,20 @@ pub struct Presented<'a> {
     pub agent: Option<&'a str>,
 }
 
+/// What a client proved itself by, as the configuration writes it: enough to tell later whether it still counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proof {
+    /// The hash of its API key.
+    pub api_key: Option<Arc<str>>,
+    /// The name in its certificate.
+    pub certificate: Option<Arc<str>>,
+}
+
 /// A value that came from an authenticated principal. Only this module makes the first one.
 #[derive(Debug, Clone)]
 pub struct Authenticated<T> {
     principal: Arc<Principal>,
+    proof: Proof,
     origin: Origin,
     inner: T,
 }
@@ -39,7 +49,7 @@ pub struct Unauthenticated;
 
 impl Authenticated<()> {
     /// Only the directory's yes leads here.
-    pub(crate) fn new(principal: Arc<Principal>, presented: &Presented<'_>) -> Self {
+    pub(crate) fn new(principal: Arc<Principal>, proof: Proof, presented: &Presented<'_>) -> Self {
         let origin = Origin {
             client_ip: presented.client_ip,
             transport: presented.transport,
@@ -47,13 +57,14 @@ impl Authenticated<()> {
             parent: None,
             actor: None,
         };
-        Self { principal, origin, inner: () }
+        Self { principal, proof, origin, inner: () }
     }
 
     /// An operator who may act as another principal, after `operator:impersonate` was permitted.
     pub(crate) fn acting_as(&self, principal: Arc<Principal>) -> Self {
         let actor = self.origin.actor.clone().unwrap_or_else(|| self.principal.id.clone());
-        Self { principal, origin: Origin { actor: Some(actor), ..self.origin.clone() }, inner: () }
+        let origin = Origin { actor: Some(actor), ..self.origin.clone() };
+        Self { principal, proof: self.proof.clone(), origin, inner: () }
     }
 }
 
@@ -61,6 +72,11 @@ impl<T> Authenticated<T> {
     /// Who.
     pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
+    }
+
+    /// By what.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     /// Where from.
@@ -75,7 +91,8 @@ impl<T> Authenticated<T> {
 
     /// The same principal with another value: what the front read after it knew who is asking.
     pub fn with<U>(&self, inner: U) -> Authenticated<U> {
-        Authenticated { principal: Arc::clone(&self.principal), origin: self.origin.clone(), inner }
+        let (proof, origin) = (self.proof.clone(), self.origin.clone());
+        Authenticated { principal: Arc::clone(&self.principal), proof, origin, inner }
     }
 }
 
@@ -83,6 +100,6 @@ impl<T> Authenticated<T> {
 impl<T> Authenticated<T> {
     /// A principal that no configuration names, for the tests of the fronts.
     pub fn for_test(principal: Arc<Principal>, origin: Origin, inner: T) -> Self {
-        Self { principal, origin, inner }
+        Self { principal, proof: Proof::default(), origin, inner }
     }
 }

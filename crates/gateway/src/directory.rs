@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use model::Principal;
 
 use crate::api_key;
-use crate::authenticate::Presented;
+use crate::authenticate::{Presented, Proof};
 
 /// One `[[principal]]`.
 #[derive(Debug, Clone)]
@@ -29,8 +29,8 @@ pub struct Entry {
 #[derive(Debug, Default)]
 pub struct Directory {
     entries: Vec<Entry>,
-    by_key_prefix: HashMap<String, Vec<(usize, String)>>,
-    by_certificate: HashMap<String, usize>,
+    by_key_prefix: HashMap<String, Vec<(usize, Arc<str>)>>,
+    by_certificate: HashMap<Arc<str>, usize>,
     by_os_user: HashMap<String, usize>,
 }
 
@@ -41,11 +41,15 @@ impl Directory {
         for (at, entry) in entries.iter().enumerate() {
             for hash in &entry.api_keys {
                 if let Some(prefix) = api_key::hash_prefix(hash) {
-                    directory.by_key_prefix.entry(prefix.to_owned()).or_default().push((at, hash.clone()));
+                    directory
+                        .by_key_prefix
+                        .entry(prefix.to_owned())
+                        .or_default()
+                        .push((at, hash.as_str().into()));
                 }
             }
             if let Some(name) = &entry.certificate {
-                directory.by_certificate.entry(name.clone()).or_insert(at);
+                directory.by_certificate.entry(name.as_str().into()).or_insert(at);
             }
             if let Some(user) = &entry.os_user {
                 directory.by_os_user.entry(user.clone()).or_insert(at);
@@ -65,29 +69,38 @@ impl Directory {
         self.entries.iter().map(|entry| &entry.principal).find(|principal| principal.id.as_str() == id)
     }
 
-    /// Whose proofs these are. Every proof that was presented must hold and all must name one principal.
-    pub(crate) fn identify(&self, presented: &Presented<'_>) -> Option<&Arc<Principal>> {
+    /// Whose proofs these are, and which. Every proof that was presented must hold and all must name one principal.
+    pub(crate) fn identify(&self, presented: &Presented<'_>) -> Option<(&Arc<Principal>, Proof)> {
         let by_key = match presented.api_keys {
             [] => None,
             [first, others @ ..] if others.iter().all(|other| other == first) => Some(self.by_key(first)?),
             [..] => return None,
         };
         // A certificate can have several names; it gives none of them more than the others.
-        let by_certificate =
-            presented.certificate_names.iter().filter_map(|name| self.by_certificate.get(name));
+        let certificates: Vec<(&Arc<str>, usize)> = presented
+            .certificate_names
+            .iter()
+            .filter_map(|name| self.by_certificate.get_key_value(name.as_str()))
+            .map(|(name, at)| (name, *at))
+            .collect();
         let by_user = presented.os_user.and_then(|user| self.by_os_user.get(user));
-        let mut named = by_key.into_iter().chain(by_certificate.copied()).chain(by_user.copied());
+        let mut named = (by_key.iter().map(|(at, _)| *at))
+            .chain(certificates.iter().map(|(_, at)| *at))
+            .chain(by_user.copied());
         let who = named.next()?;
         if named.any(|other| other != who) {
             return None;
         }
         let entry = self.entries.get(who)?;
-        comes_from(&entry.from, presented).then_some(&entry.principal)
+        comes_from(&entry.from, presented).then(|| {
+            let certificate = certificates.first().map(|(name, _)| Arc::clone(name));
+            (&entry.principal, Proof { api_key: by_key.map(|(_, hash)| hash), certificate })
+        })
     }
 
-    fn by_key(&self, presented: &str) -> Option<usize> {
+    fn by_key(&self, presented: &str) -> Option<(usize, Arc<str>)> {
         let candidates = self.by_key_prefix.get(api_key::prefix(presented)?)?;
-        candidates.iter().find(|(_, hash)| api_key::verify(hash, presented)).map(|(at, _)| *at)
+        candidates.iter().find(|(_, hash)| api_key::verify(hash, presented)).cloned()
     }
 }
 
@@ -153,7 +166,7 @@ mod tests {
             transport: "http",
             agent: None,
         };
-        known.directory.identify(&presented).map(|principal| principal.id.to_string())
+        known.directory.identify(&presented).map(|(principal, _)| principal.id.to_string())
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Gateway {
     pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated<()>, Unauthenticated> {
         let live = self.live.load();
         match live.directory.identify(presented) {
-            Some(principal) => Ok(Authenticated::new(Arc::clone(principal), presented)),
+            Some((principal, proof)) => Ok(Authenticated::new(Arc::clone(principal), proof, presented)),
             None => {
                 self.meter.count(presented.client_ip, presented.transport);
                 Err(Unauthenticated)

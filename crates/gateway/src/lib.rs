@@ -23,7 +23,7 @@ pub mod api_key;
 pub mod control;
 pub mod owner;
 
-pub use authenticate::{Authenticated, Presented, Unauthenticated};
+pub use authenticate::{Authenticated, Presented, Proof, Unauthenticated};
 pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;

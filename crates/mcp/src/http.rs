@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use gateway::Proof;
 use ipnet::IpNet;
 use model::{Clock, Entropy, PrincipalId};
 use tokio::net::TcpListener;
@@ -153,8 +154,8 @@ impl Front {
         self.shared.proxies.store(Arc::new(trusted));
     }
 
-    /// Ends the legacy sessions of principals that are not to stay.
-    pub fn retain_sessions(&self, stays: impl Fn(&PrincipalId) -> bool) {
+    /// Ends the legacy sessions of principals that are not to stay, or that began them with a proof that counts no more.
+    pub fn retain_sessions(&self, stays: impl Fn(&PrincipalId, &Proof) -> bool) {
         self.shared.sessions.retain(stays);
     }
 

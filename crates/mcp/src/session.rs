@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use gateway::Proof;
 use model::{BootInstant, Clock, Entropy, NoEntropy, PrincipalId};
 use tokio_util::sync::CancellationToken;
 use wire::ProtocolVersion;
@@ -15,6 +16,8 @@ use crate::measure;
 /// A client's session: 256 random bits say which. What it may do is decided anew for every request.
 pub(crate) struct Session {
     principal: PrincipalId,
+    /// What its `initialize` was let in by.
+    proof: Proof,
     version: ProtocolVersion,
     /// Its calls under way.
     pub(crate) calls: InFlight,
@@ -72,6 +75,7 @@ impl Sessions {
     pub(crate) fn create(
         &self,
         principal: &PrincipalId,
+        proof: &Proof,
         version: ProtocolVersion,
     ) -> Result<String, NoSession> {
         let mut id = [0; 32];
@@ -89,6 +93,7 @@ impl Sessions {
         }
         let session = Session {
             principal: principal.clone(),
+            proof: proof.clone(),
             version,
             calls: InFlight::new(self.limits.calls),
             ended: CancellationToken::new(),
@@ -129,9 +134,9 @@ impl Sessions {
         own
     }
 
-    /// Ends the sessions of all principals that are not to stay.
-    pub(crate) fn retain(&self, stays: impl Fn(&PrincipalId) -> bool) {
-        self.lock().end_where("revoked", |session| !stays(&session.principal));
+    /// Ends the sessions of all principals that are not to stay, or not with the proof the session was begun with.
+    pub(crate) fn retain(&self, stays: impl Fn(&PrincipalId, &Proof) -> bool) {
+        self.lock().end_where("revoked", |session| !stays(&session.principal, &session.proof));
     }
 
     /// Ends what nobody has used for too long.

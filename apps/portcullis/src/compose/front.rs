@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use config::{Configuration, Loaded, TlsFiles};
-use gateway::{SystemClock, SystemEntropy};
+use config::{Configuration, Loaded, PrincipalConfig, TlsFiles};
+use gateway::{Proof, SystemClock, SystemEntropy};
 use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsMaterial};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
@@ -61,7 +61,7 @@ fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
 /// Everything that can fail comes first; what is returned only swaps.
 fn follow(front: &Weak<Front>, loaded: &Loaded) -> Result<Apply, String> {
     let (front, new) = (front.clone(), configuration(loaded)?);
-    let stay: Vec<_> = loaded.configuration.principals.iter().map(|principal| principal.id.clone()).collect();
+    let principals = loaded.configuration.principals.clone();
     Ok(Box::new(move || {
         let Some(front) = front.upgrade() else { return };
         if let Some(tls) = new.tls {
@@ -69,8 +69,17 @@ fn follow(front: &Weak<Front>, loaded: &Loaded) -> Result<Apply, String> {
         }
         front.reload_hosts(new.hosts);
         front.reload_proxies(new.trusted_proxies);
-        front.retain_sessions(|id| stay.contains(id));
+        front.retain_sessions(|id, proof| {
+            principals.iter().any(|principal| principal.id == *id && still_proves(principal, proof))
+        });
     }))
+}
+
+/// Whether what a session was begun with is still a proof of this principal.
+fn still_proves(principal: &PrincipalConfig, proof: &Proof) -> bool {
+    let has_key = |key: &str| principal.api_keys.iter().any(|hash| hash.as_str() == key);
+    let has_name = |name: &str| principal.certificate_san.as_deref() == Some(name);
+    proof.api_key.as_deref().is_none_or(has_key) && proof.certificate.as_deref().is_none_or(has_name)
 }
 
 fn hosts(loaded: &Loaded) -> Result<HostRules, String> {

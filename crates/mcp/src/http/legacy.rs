@@ -150,11 +150,12 @@ async fn initialize(
             RpcError::InvalidRequest("a session begins with its `initialize`, so that one can name none");
         return Ok(answered(reply::failed(Some(request.id), &error, Era::Legacy)));
     }
-    let id =
-        exchange.shared.sessions.create(&exchange.who.principal().id, version).map_err(|no| match no {
-            NoSession::Full => Refused::Busy,
-            NoSession::NoEntropy => Refused::Unavailable,
-        })?;
+    let who = &exchange.who;
+    let created = exchange.shared.sessions.create(&who.principal().id, who.proof(), version);
+    let id = created.map_err(|no| match no {
+        NoSession::Full => Refused::Busy,
+        NoSession::NoEntropy => Refused::Unavailable,
+    })?;
     // Waited for, so that a client that begins sessions for ever goes no faster than the journal.
     Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone()).await;
     let reply = Reply::Protocol(ProtocolReply::Initialized(version));

@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gateway::Proof;
 use model::{BootInstant, Clock, Entropy, NoEntropy, PrincipalId, Timestamp};
 use wire::ProtocolVersion;
 
@@ -63,7 +64,7 @@ fn principal(name: &str) -> PrincipalId {
 }
 
 fn create(sessions: &Sessions, name: &str) -> String {
-    sessions.create(&principal(name), ProtocolVersion::V2025_11_25).unwrap()
+    sessions.create(&principal(name), &Proof::default(), ProtocolVersion::V2025_11_25).unwrap()
 }
 
 fn is_there(sessions: &Sessions, id: &str, name: &str) -> bool {
@@ -113,7 +114,7 @@ fn all_together_never_hold_more_than_there_is_room_for() {
     for n in 0..LIMITS.total {
         create(&sessions, &format!("p{n}"));
     }
-    let late = sessions.create(&principal("late"), ProtocolVersion::V2025_11_25);
+    let late = sessions.create(&principal("late"), &Proof::default(), ProtocolVersion::V2025_11_25);
     assert_eq!(late, Err(NoSession::Full));
     clock.pass(LIMITS.idle);
     create(&sessions, "late");
@@ -144,7 +145,7 @@ fn a_session_ends_when_nobody_uses_it() {
 fn sessions_of_principals_that_are_gone_end() {
     let (sessions, _) = sessions();
     let (a, b) = (create(&sessions, "a"), create(&sessions, "b"));
-    sessions.retain(|principal| principal.as_str() != "a");
+    sessions.retain(|principal, _| principal.as_str() != "a");
     assert!(!is_there(&sessions, &a, "a"));
     assert!(is_there(&sessions, &b, "b"));
 }
@@ -152,7 +153,7 @@ fn sessions_of_principals_that_are_gone_end() {
 #[test]
 fn without_entropy_there_is_no_session() {
     let sessions = Sessions::new(LIMITS, Arc::new(TestClock::default()), Arc::new(Dry));
-    let made = sessions.create(&principal("a"), ProtocolVersion::V2025_11_25);
+    let made = sessions.create(&principal("a"), &Proof::default(), ProtocolVersion::V2025_11_25);
     assert_eq!(made, Err(NoSession::NoEntropy));
     assert_eq!(sessions.count(), 0);
 }

@@ -123,7 +123,7 @@ async fn sessions_exist_only_after_authentication_and_are_bounded() {
     assert_eq!(served.send(&b).await.status, 200);
     let full = served.send(&b.clone().replace("X-API-Key", "key-b")).await;
     assert_eq!((full.status, full.header("retry-after")), (429, Some("1")));
-    served.front.retain_sessions(|principal| principal.as_str() != "a");
+    served.front.retain_sessions(|principal, _| principal.as_str() != "a");
     assert_eq!(served.send(&call(&third, "echo")).await.status, 404);
 }
 
