@@ -22,6 +22,7 @@ pub struct McpHttp {
     hello: Value,
     next: AtomicU64,
     notifications: Mutex<Vec<Value>>,
+    received: Mutex<Vec<u8>>,
 }
 
 impl McpHttp {
@@ -45,6 +46,7 @@ impl McpHttp {
             hello: Value::Null,
             next: AtomicU64::new(1),
             notifications: Mutex::new(Vec::new()),
+            received: Mutex::new(Vec::new()),
         };
         match era {
             Era::Modern => client.hello = client.request("server/discover", &json!({})).await?,
@@ -108,6 +110,11 @@ impl McpHttp {
         std::mem::take(&mut self.notifications.lock().unwrap())
     }
 
+    /// Every byte of every answer so far, with the values of its headers.
+    pub fn received(&self) -> Vec<u8> {
+        self.received.lock().unwrap().clone()
+    }
+
     /// The headers that this client sends with a message.
     pub fn headers(&self, body: &Value) -> Vec<(&'static str, String)> {
         let mut headers = vec![
@@ -134,7 +141,23 @@ impl McpHttp {
         body: impl Into<Bytes>,
     ) -> Result<HttpAnswer, McpFailure> {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        self.http.send("POST", self.http.path(), &headers, body).await.map_err(McpFailure::Broken)
+        let answer =
+            self.http.send("POST", self.http.path(), &headers, body).await.map_err(McpFailure::Broken)?;
+        self.keep_headers(&answer.headers);
+        self.keep(&answer.body);
+        Ok(answer)
+    }
+
+    fn keep_headers(&self, headers: &http::HeaderMap) {
+        for (name, value) in headers {
+            self.keep(name.as_str().as_bytes());
+            self.keep(value.as_bytes());
+            self.keep(b"\n");
+        }
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        self.received.lock().unwrap().extend_from_slice(bytes);
     }
 
     async fn post(&self, body: &Value, id: u64) -> Result<(Value, Option<String>), McpFailure> {
@@ -143,6 +166,7 @@ impl McpHttp {
         let bytes = Bytes::from(body.to_string());
         let opened = self.http.open("POST", self.http.path(), &headers, bytes).await;
         let (connection, response) = opened.map_err(McpFailure::Broken)?;
+        self.keep_headers(response.headers());
         let header =
             |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let (status, session) = (response.status().as_u16(), header("mcp-session-id"));
@@ -165,6 +189,7 @@ impl McpHttp {
         let body =
             read.map_err(|error| McpFailure::Broken(format!("the answer broke off: {error}")))?.to_bytes();
         self.http.give_back(connection);
+        self.keep(&body);
         match serde_json::from_slice::<Value>(&body) {
             Ok(message) if message.get("jsonrpc").is_some() => Ok(message),
             _ => Err(McpFailure::Http { status, body: String::from_utf8_lossy(&body).into_owned() }),
@@ -182,7 +207,9 @@ impl McpHttp {
         while let Some(frame) = body.frame().await {
             let frame =
                 frame.map_err(|error| McpFailure::Broken(format!("the stream broke off: {error}")))?;
-            buffer.extend(frame.data_ref().unwrap_or(&Bytes::new()).iter().filter(|byte| **byte != b'\r'));
+            let bytes = frame.into_data().unwrap_or_default();
+            self.keep(&bytes);
+            buffer.extend(bytes.iter().filter(|byte| **byte != b'\r'));
             for message in events(&mut buffer)? {
                 if message.get("method").is_none() && message["id"] == id {
                     if body.frame().await.is_none() {

@@ -29,6 +29,7 @@ struct Shared {
     waiting: Mutex<Option<HashMap<u64, oneshot::Sender<Value>>>>,
     other: Mutex<Vec<Value>>,
     not_json: Mutex<Vec<String>>,
+    received: Mutex<Vec<u8>>,
 }
 
 impl McpStdio {
@@ -124,6 +125,11 @@ impl McpStdio {
         std::mem::take(&mut self.shared.not_json.lock().unwrap())
     }
 
+    /// Every line of standard output so far.
+    pub fn received(&self) -> Vec<u8> {
+        self.shared.received.lock().unwrap().clone()
+    }
+
     /// Closes the child's standard input and waits for its end; returns its status and standard error.
     pub async fn close(mut self) -> (ExitStatus, String) {
         *self.input.lock().await = None;
@@ -138,8 +144,10 @@ impl McpStdio {
 }
 
 async fn read(output: ChildStdout, shared: Arc<Shared>) {
-    let mut lines = BufReader::new(output).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
+    let (mut output, mut line) = (BufReader::new(output), Vec::new());
+    while output.read_until(b'\n', &mut line).await.is_ok_and(|read| read > 0) {
+        shared.received.lock().unwrap().extend_from_slice(&line);
+        let line = String::from_utf8_lossy(&std::mem::take(&mut line)).into_owned();
         let Ok(message) = serde_json::from_str::<Value>(&line) else {
             shared.not_json.lock().unwrap().push(line);
             continue;

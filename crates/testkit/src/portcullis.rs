@@ -34,18 +34,23 @@ impl Portcullis {
         binary
     }
 
-    /// Starts `serve` with this configuration file, whose `[listen] http` names a port, and waits until `/health`
-    /// answers 200. `more` comes before `serve`.
+    /// Starts `serve` with this configuration file and waits until `/health` answers 200. `more` comes before `serve`.
+    /// With port 0 in `[listen] http` the system chooses one, which is read from the log.
     pub fn serve(binary: &Path, config: &Path, more: &[&str]) -> Self {
         let (address, tls) = listen(config);
         let mut command = Command::new(binary);
         command.arg("--config").arg(config).args(more).arg("serve").env_remove("PORTCULLIS_CONFIG");
-        let log = config.with_extension(format!("{}.log", address.port()));
+        let log = config.with_extension("serve.log");
+        let _ = std::fs::remove_file(&log);
         let daemon = Daemon::spawn(&mut command, &log);
         let mut gateway = Self { daemon, binary: binary.to_owned(), config: config.to_owned(), address, tls };
         let healthy = comes_true(Duration::from_secs(30), || {
             let ended = gateway.daemon.ended();
             assert!(ended.is_none(), "the gateway ended with {}: {}", ended.unwrap(), gateway.daemon.log());
+            if gateway.address.port() == 0 {
+                let Some(chosen) = gateway.logged_address("serving MCP over HTTP") else { return false };
+                gateway.address = chosen;
+            }
             gateway.is_healthy()
         });
         assert!(healthy, "the gateway did not become healthy in 30 s: {}", gateway.daemon.log());
@@ -117,6 +122,19 @@ impl Portcullis {
     /// Ends it as a crash would (SIGKILL), wherever it is.
     pub fn kill(mut self) {
         self.daemon.kill();
+    }
+
+    /// The address of the listener for `/metrics`, if there is one.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        self.logged_address("serving metrics")
+    }
+
+    /// The address in the first log line that says this.
+    fn logged_address(&self, said: &str) -> Option<SocketAddr> {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains(said))?;
+        let mut words = line.split(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c)));
+        words.find_map(|word| word.parse().ok())
     }
 
     fn is_healthy(&self) -> bool {

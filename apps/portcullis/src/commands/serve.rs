@@ -44,6 +44,9 @@ async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, S
     for address in front.addresses() {
         tracing::info!(%address, "serving MCP over HTTP");
     }
+    if let Some(address) = front.metrics_address() {
+        tracing::info!(%address, "serving metrics");
+    }
     let watching = tokio::spawn(watch(
         place.file().to_owned(),
         Arc::clone(&portcullis.reload) as Arc<dyn Reload>,

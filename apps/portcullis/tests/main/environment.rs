@@ -39,20 +39,27 @@ impl From<Output> for Ran {
 /// A folder as `init` writes it, with the HTTP listener on a port of the system's choice.
 pub(crate) struct Installed {
     folder: TempDir,
+    key: String,
 }
 
 impl Installed {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let ran = run(folder.path(), &["init"]);
+        let ran = run(folder.path(), &["init", "--json"]);
         assert_eq!(ran.exit, 0, "{ran:?}");
-        let installed = Self { folder };
+        let key = ran.json()["key"].as_str().unwrap().to_owned();
+        let installed = Self { folder, key };
         installed.edit("portcullis.toml", "127.0.0.1:8443", "127.0.0.1:0");
         installed
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The API key that `init` showed, of the principal `agent`.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     pub(crate) fn read(&self, name: &str) -> String {

@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod bytes;
 mod check;
 mod environment;
 mod help;
@@ -18,5 +19,9 @@ mod key;
 mod kill;
 mod operators;
 mod policy;
+mod reload;
 mod serve;
+mod site;
 mod ssh;
+mod together;
+mod whole_way;
