@@ -15,6 +15,7 @@ const NEEDED: &[(&str, Probe)] = &[
     ("openssh-client", Probe::Programs(&["ssh", "ssh-keygen", "ssh-agent", "ssh-add"])),
     ("dropbear-bin", Probe::Programs(&["dropbear", "dropbearkey"])),
     ("passwd", Probe::Programs(&["useradd", "usermod", "chpasswd"])),
+    ("mount", Probe::Programs(&["mount", "umount"])),
     ("dash", Probe::Programs(&["dash"])),
     ("busybox", Probe::Programs(&["busybox"])),
     ("fish", Probe::Programs(&["fish"])),
