@@ -428,6 +428,21 @@ fn a_policy_that_cannot_be_evaluated_denies() {
     }
 }
 
+/// What Cedar says about a failure holds values of the policy: who is denied learns the rule's name only.
+#[test]
+fn a_denial_holds_nothing_of_what_cedar_says() {
+    let text = "[[rule]]\nname='broken'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['uptime']\nwhen='context.time.hour + 9223372036854775807 > 0'\n";
+    let raw = "@id(\"secret rule\") forbid(principal, action, resource) when { context.time.hour + 9223372036854775807 > 77123 };";
+    for policy in [snapshot(text, ""), snapshot(&text.replace("9223372036854775807", "1"), raw)] {
+        let denial = run(&policy, "bot", "web1", "uptime").unwrap_err();
+        let told = format!("{} {}", denial.reason, denial.hint.unwrap_or_default());
+        assert!(denial.reason.contains("could not be evaluated"), "{told}");
+        for hidden in ["9223372036854775807", "77123", "overflow", "context", "attempting", "Long"] {
+            assert!(!told.contains(hidden), "{hidden}: {told}");
+        }
+    }
+}
+
 /// The longest conditions that are taken are evaluated, or deny: they never end the process.
 #[test]
 fn long_conditions_are_evaluated_or_deny() {

@@ -17,11 +17,15 @@ pub(super) fn base(program: &str) -> &str {
 /// not, in any case of letters. What alone follows the last `.` is how a file was written, not which program
 /// it is: `backup.sh` is not `sh`.
 pub(super) fn spells(given: &str, name: &str) -> bool {
-    if name.is_empty() || given.len() > MAX_NAME {
+    if name.is_empty() || given.len() < name.len() || given.len() > MAX_NAME {
         return false;
     }
-    given.eq_ignore_ascii_case(name)
-        || starts(given).any(|at| {
+    if given.eq_ignore_ascii_case(name) {
+        return true;
+    }
+    // Most names are of one piece.
+    given.bytes().any(|b| !b.is_ascii_alphabetic())
+        && starts(given).any(|at| {
             let Some((head, tail)) = given.get(at..).and_then(|rest| rest.split_at_checked(name.len()))
             else {
                 return false;
@@ -32,19 +36,20 @@ pub(super) fn spells(given: &str, name: &str) -> bool {
         })
 }
 
-/// Every name that [`spells`] would find in `given`, the whole first.
+/// Every name that [`spells`] would find in `given`.
 pub(super) fn spellings(given: &str) -> impl Iterator<Item = &str> {
     let given = if given.len() > MAX_NAME { "" } else { given };
-    std::iter::once(given).chain(starts(given).take(MAX_NAME_PIECES).flat_map(move |at| {
+    starts(given).take(MAX_NAME_PIECES).flat_map(move |at| {
         let rest = given.get(at..).unwrap_or_default();
         let ends = rest.match_indices(['-', '.']).map(|(end, _)| end).chain([rest.len()]);
         ends.take(MAX_NAME_PIECES)
             .filter(move |end| !is_extension(given, at, rest.get(*end..).unwrap_or_default()))
             .flat_map(move |end| {
                 let run = rest.get(..end).unwrap_or_default();
-                [run, run.trim_end_matches(|c: char| c.is_ascii_digit())]
+                let trimmed = run.trim_end_matches(|c: char| c.is_ascii_digit());
+                std::iter::once(run).chain((trimmed.len() < run.len()).then_some(trimmed))
             })
-    }))
+    })
 }
 
 /// Where pieces begin.

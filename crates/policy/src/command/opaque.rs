@@ -26,7 +26,9 @@ pub enum OpaqueWhen {
     Always,
     /// When one of the words is this one, or starts with it and `=`, or abbreviates it.
     Word(&'static str),
-    /// When, beside such a word, another names a file or an address: it has a `/` or a package's ending.
+    /// When a word that is no option names a file or an address: it has a `/` or a package's ending.
+    File,
+    /// With both.
     WordAndFile(&'static str),
     /// With two words or more that are no options.
     TwoOperands,
@@ -60,13 +62,15 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     }
     // Some file systems do not tell `BASH` from `bash`.
     let lower = name.to_ascii_lowercase();
+    let other = (lower != name).then_some(lower.as_str());
+    let abbreviates = abbreviates(name);
     spellings(name)
-        .chain(spellings(&lower))
+        .chain(other.into_iter().flat_map(spellings))
         .filter_map(|spelling| Some((spelling, BY_PROGRAM.get(spelling)?)))
         .flat_map(|(spelling, entries)| entries.iter().map(move |entry| (spelling, entry)))
         // What is built into a shell has one name: `read` is, `sensors-read` is not.
         .filter(|(spelling, entry)| entry.reason != BUILT_IN || spelling.len() == name.len())
-        .find(|(_, entry)| entry.holds(command, name))
+        .find(|(_, entry)| entry.holds(command, abbreviates))
         .map(|(_, entry)| entry.reason)
 }
 
@@ -78,13 +82,14 @@ const EVALUATES: &[&str] =
     &["break", "continue", "exit", "kill", "printf", "return", "shift", "test", "ulimit", "umask", "wait"];
 
 impl OpaqueProgram {
-    fn holds(&self, command: &SimpleCommand, name: &str) -> bool {
+    fn holds(&self, command: &SimpleCommand, abbreviates: bool) -> bool {
         let operands = || command.words.iter().skip(1).filter(|word| !word.starts_with('-'));
         match self.when {
             OpaqueWhen::Always => true,
-            OpaqueWhen::Word(word) => has_word(command, name, word),
+            OpaqueWhen::Word(word) => has_word(command, abbreviates, word),
+            OpaqueWhen::File => operands().any(|operand| is_file(operand)),
             OpaqueWhen::WordAndFile(word) => {
-                has_word(command, name, word) && operands().any(|operand| is_file(operand))
+                has_word(command, abbreviates, word) && operands().any(|operand| is_file(operand))
             }
             OpaqueWhen::TwoOperands => operands().nth(1).is_some(),
         }
@@ -97,9 +102,9 @@ fn is_file(operand: &str) -> bool {
         || [".deb", ".rpm", ".apk", ".snap", ".flatpak"].iter().any(|end| lower.ends_with(end))
 }
 
-fn has_word(command: &SimpleCommand, name: &str, word: &str) -> bool {
+fn has_word(command: &SimpleCommand, abbreviates: bool, word: &str) -> bool {
     let mut words = command.words.iter().skip(1);
-    if abbreviates(name) {
+    if abbreviates {
         return words.any(|have| is_beginning(have, word));
     }
     words.any(|have| {
@@ -133,12 +138,13 @@ fn is_abbreviation(word: &str, option: &str) -> bool {
     option.starts_with("--") && name.len() > 2 && name.starts_with("--") && option.starts_with(name)
 }
 
-/// `PROGRAM[ WORD]: REASON`, `PROGRAM WORD FILE: REASON` or `PROGRAM IN OUT: REASON`
+/// `PROGRAM[ WORD]: REASON`, `PROGRAM[ WORD] FILE: REASON` or `PROGRAM IN OUT: REASON`
 fn entry(line: &'static str) -> Option<OpaqueProgram> {
     let (what, reason) = line.split_once(": ")?;
     let (program, when) = match what.split_once(' ') {
         None => (what, OpaqueWhen::Always),
         Some((program, "IN OUT")) => (program, OpaqueWhen::TwoOperands),
+        Some((program, "FILE")) => (program, OpaqueWhen::File),
         Some((program, words)) => match words.strip_suffix(" FILE") {
             Some(word) => (program, OpaqueWhen::WordAndFile(word)),
             None => (program, OpaqueWhen::Word(words)),

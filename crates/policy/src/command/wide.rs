@@ -5,7 +5,7 @@
 //! So words of the pattern must be there, in order; whatever else is there does not save a command. Options
 //! of the pattern may stand anywhere and be spelled long, short or bundled. One pass over the words.
 
-use super::name::{base, spells};
+use super::name::{base, spellings, spells};
 use super::pattern::WordPattern;
 
 pub(super) fn matches(pattern: &[WordPattern], words: &[String]) -> bool {
@@ -13,11 +13,10 @@ pub(super) fn matches(pattern: &[WordPattern], words: &[String]) -> bool {
     else {
         return false;
     };
-    let wording = Wording::of(base(given));
     if *first == WordPattern::Many {
-        return has_all(patterns, words, wording);
+        return has_all(patterns, words, Wording::of(base(given)));
     }
-    is_program(first, given) && has_all(patterns, arguments, wording)
+    is_program(first, given) && has_all(patterns, arguments, Wording::of(base(given)))
 }
 
 /// Whether a command of this program may be what a pattern is about that begins with `first`.
@@ -49,22 +48,27 @@ enum Wording {
 
 /// Whether this program takes any beginning of a keyword for it.
 pub(super) fn abbreviates(name: &str) -> bool {
-    const PROGRAMS: &[&str] =
-        &["ip", "tc", "bridge", "devlink", "rdma", "dcb", "vdpa", "tipc", "nmcli", "btrfs"];
-    PROGRAMS.iter().any(|program| spells(name, program))
+    Wording::of(name) == Wording::Abbreviates
 }
 
 impl Wording {
     fn of(name: &str) -> Self {
-        const PACKAGES: &[&str] = &["apt", "aptitude", "dnf", "dpkg", "rpm", "yum", "zypper"];
-        if abbreviates(name) {
-            Self::Abbreviates
-        } else if ["systemctl", "journalctl", "service"].iter().any(|program| spells(name, program)) {
-            Self::Units
-        } else if PACKAGES.iter().any(|program| spells(name, program)) {
-            Self::Packages
-        } else {
-            Self::Plain
+        Self::of_plain(name).unwrap_or_else(|| {
+            let lower = name.to_ascii_lowercase();
+            let known = |wording: &Self| *wording != Self::Plain;
+            spellings(&lower).filter_map(Self::of_plain).find(known).unwrap_or(Self::Plain)
+        })
+    }
+
+    fn of_plain(name: &str) -> Option<Self> {
+        match name {
+            "ip" | "tc" | "bridge" | "devlink" | "rdma" | "dcb" | "vdpa" | "tipc" | "nmcli" | "btrfs" => {
+                Some(Self::Abbreviates)
+            }
+            "systemctl" | "journalctl" | "service" => Some(Self::Units),
+            "apt" | "aptitude" | "dnf" | "dpkg" | "rpm" | "yum" | "zypper" => Some(Self::Packages),
+            _ if name.bytes().all(|b| b.is_ascii_lowercase()) => Some(Self::Plain),
+            _ => None,
         }
     }
 }
@@ -138,8 +142,7 @@ fn is_same(text: &str, word: &str, wording: Wording) -> bool {
     match wording {
         Wording::Abbreviates => !word.is_empty() && text.starts_with(word),
         Wording::Units => {
-            let unit = |name: &str| name.strip_suffix(".service").unwrap_or(name).to_owned();
-            unit(text) == unit(word)
+            text.strip_suffix(".service").unwrap_or(text) == word.strip_suffix(".service").unwrap_or(word)
         }
         // `NAME:ARCHITECTURE`, `NAME=VERSION`, `NAME/RELEASE`, and a sign after the name that does another act.
         Wording::Packages => {
