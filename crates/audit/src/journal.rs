@@ -162,6 +162,23 @@ impl Journal {
         Ok(Recorded(answer.into_inner()))
     }
 
+    /// Releases an answer that is recorded in a sum, for a call beyond its principal's rate: one entry a second for each
+    /// principal (`over_rate`, with a count), so that whoever asks without end does not fill the disk.
+    ///
+    /// The call is counted before this returns, and the writer owes the count an entry: within a second, or at the end.
+    /// While the journal cannot be written the answer is withheld like any other.
+    pub fn sum_up<T>(&self, mut pending: Pending, answer: Guarded<T>) -> Result<Recorded<T>, JournalError> {
+        if pending.stage != Stage::Open {
+            return Err(JournalError("this call has its intent already".to_owned()));
+        }
+        // Also when it is withheld: a dropped call must not write what a summed up one does not.
+        pending.stage = Stage::Ended;
+        if !self.inner.queue.count(pending.common().clone()) {
+            return Err(ended());
+        }
+        self.failure().map_or(Ok(Recorded(answer.into_inner())), Err)
+    }
+
     /// Writes an entry of its own.
     pub async fn event(&self, event: Event) -> Result<(), JournalError> {
         let members = Body::of_event(self.inner.ids.next(), event).members()?;

@@ -21,6 +21,7 @@ mod recover;
 mod seal;
 mod settings;
 mod sink;
+mod sums;
 mod text;
 mod verify;
 mod writer;

@@ -73,6 +73,10 @@ impl Pending {
         self.id
     }
 
+    pub(crate) fn common(&self) -> &Body {
+        &self.common
+    }
+
     /// The intent's entry; what it says stays for the entries after it.
     pub(crate) fn intent(&mut self, permit: &Permit, event: &'static str) -> Result<Prepared, JournalError> {
         let action = permit.action();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::JournalError;
+use crate::body::Body;
 use crate::log::Prepared;
+use crate::sums::Sums;
 
 /// One entry to be written.
 pub(crate) struct Job {
@@ -27,6 +29,9 @@ pub(crate) struct Job {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    sums: Sums,
+    /// Whether the writer knows that there are sums.
+    sums_seen: bool,
     reopen_sinks: bool,
     ending: bool,
     /// The writer sleeps: only then is it worth a system call to wake it.
@@ -69,6 +74,31 @@ impl Queue {
         true
     }
 
+    /// Counts a call that is recorded in a sum; `false` when the writer has ended.
+    pub(crate) fn count(&self, call: Body) -> bool {
+        let mut state = self.lock();
+        if state.dead || state.ending {
+            return false;
+        }
+        state.sums.count(call);
+        let wake = !state.sums_seen && std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    pub(crate) fn has_sums(&self) -> bool {
+        !self.lock().sums.is_empty()
+    }
+
+    pub(crate) fn take_sums(&self) -> Sums {
+        let mut state = self.lock();
+        state.sums_seen = false;
+        std::mem::take(&mut state.sums)
+    }
+
     pub(crate) fn reopen_sinks(&self) {
         self.lock().reopen_sinks = true;
         self.wake.notify_one();
@@ -89,7 +119,8 @@ impl Queue {
     pub(crate) fn take(&self, most: usize, wait: Option<Duration>) -> Work {
         let mut state = self.lock();
         let mut idle = false;
-        while state.jobs.is_empty() && !state.ending && !state.reopen_sinks && !idle {
+        let new_sums = |state: &State| !state.sums_seen && !state.sums.is_empty();
+        while state.jobs.is_empty() && !state.ending && !state.reopen_sinks && !idle && !new_sums(&state) {
             state.asleep = true;
             state = match wait {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -102,6 +133,7 @@ impl Queue {
             };
         }
         state.asleep = false;
+        state.sums_seen = !state.sums.is_empty();
         let count = state.jobs.len().min(most);
         let jobs: Vec<Job> = state.jobs.drain(..count).collect();
         let ended = state.ending && state.jobs.is_empty();

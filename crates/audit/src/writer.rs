@@ -14,6 +14,7 @@ use crate::heads::HeadWriter;
 use crate::log::{Log, Prepared};
 use crate::queue::{Job, Queue, Work};
 use crate::sink::Sink;
+use crate::sums::SUM_EVERY;
 
 /// Entries in one batch, and so under one sync.
 const BATCH: usize = 512;
@@ -55,6 +56,8 @@ pub(crate) struct WriterState {
     append_failed: bool,
     signed_seq: u64,
     signed_at: BootInstant,
+    /// When sums were written last.
+    summed_at: Option<BootInstant>,
     owed: VecDeque<Prepared>,
     lost: u64,
     refused: u64,
@@ -70,6 +73,7 @@ impl WriterState {
             append_failed: false,
             signed_seq: 0,
             signed_at: boot,
+            summed_at: None,
             owed,
             lost: 0,
             refused: 0,
@@ -94,7 +98,8 @@ impl Writer {
                 self.sinks.iter().for_each(Sink::reopen);
             }
             let busy = jobs.len() >= BUSY;
-            if !jobs.is_empty() || (idle && self.is_failing()) {
+            let summed = self.sum_up_if_due();
+            if !jobs.is_empty() || summed || (idle && self.is_failing()) {
                 self.write(jobs);
             }
             self.sync_if_due(idle);
@@ -118,9 +123,29 @@ impl Writer {
         let sync = self.state.dirty_since.map(|since| SYNC_WITHIN.saturating_sub(now.since(since)));
         let unsigned = self.heads.is_some() && self.log.head().seq > self.state.signed_seq;
         let head = unsigned.then(|| self.heads_every.saturating_sub(now.since(self.state.signed_at)));
-        let soonest = [sync, head, failed.then_some(RETRY)].into_iter().flatten().min();
+        let sums = self.queue.has_sums().then(|| self.sums_wait(now));
+        let soonest = [sync, head, sums, failed.then_some(RETRY)].into_iter().flatten().min();
         // Never spin, whatever a clock says.
         soonest.map(|wait| if failed { wait.max(RETRY) } else { wait.max(Duration::from_millis(1)) })
+    }
+
+    /// Turns what was counted into entries; while the disk fails it is counted on.
+    fn sum_up_if_due(&mut self) -> bool {
+        let now = self.clock.boot();
+        if self.is_failing() || self.sums_wait(now) > Duration::ZERO {
+            return false;
+        }
+        let entries = self.queue.take_sums().entries();
+        if entries.is_empty() {
+            return false;
+        }
+        self.state.summed_at = Some(now);
+        self.state.owed.extend(entries);
+        true
+    }
+
+    fn sums_wait(&self, now: BootInstant) -> Duration {
+        self.state.summed_at.map_or(Duration::ZERO, |at| SUM_EVERY.saturating_sub(now.since(at)))
     }
 
     fn write(&mut self, jobs: Vec<Job>) {
@@ -239,6 +264,7 @@ impl Writer {
         let now = self.clock.now();
         let fields = Map::from_iter([("open_calls".to_owned(), json!(self.log.open_calls().len()))]);
         let mut last: Vec<Prepared> = self.state.owed.drain(..).collect();
+        last.extend(self.queue.take_sums().entries());
         last.push(Prepared { members: self.ids.own_event("journal_closed", fields)?, change: None });
         let written = self.log.append(now, &last);
         if let Ok(lines) = &written {

@@ -56,6 +56,8 @@ pub enum RpcError {
     Internal,
     /// This client has as many requests under way as it may have.
     Busy,
+    /// This principal is over its rate, and what it asks for has no result that could say so.
+    OverRate,
     /// The gateway is ending.
     ShuttingDown,
 }
@@ -97,7 +99,7 @@ impl RpcError {
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::MissingClientCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::UnsupportedVersion(_) => code::UNSUPPORTED_VERSION,
-            Self::Internal | Self::Busy | Self::ShuttingDown => code::INTERNAL,
+            Self::Internal | Self::Busy | Self::OverRate | Self::ShuttingDown => code::INTERNAL,
         }
     }
 
@@ -116,7 +118,11 @@ impl RpcError {
             },
             Self::Busy => 429,
             Self::ShuttingDown => 503,
-            Self::InvalidParams(_) | Self::UnknownTool(_) | Self::UnknownResource(_) | Self::Internal => 200,
+            Self::InvalidParams(_)
+            | Self::UnknownTool(_)
+            | Self::UnknownResource(_)
+            | Self::Internal
+            | Self::OverRate => 200,
         }
     }
 
@@ -142,6 +148,9 @@ impl RpcError {
             }
             Self::Internal => "the request could not be answered".into(),
             Self::Busy => "too many requests are under way on this connection".into(),
+            Self::OverRate => {
+                "denied.rate: too many requests in a minute; wait some seconds and ask again".into()
+            }
             Self::ShuttingDown => "the gateway is shutting down".into(),
         }
     }
@@ -169,6 +178,7 @@ impl RpcError {
             | Self::HeaderMismatch(_)
             | Self::Internal
             | Self::Busy
+            | Self::OverRate
             | Self::ShuttingDown => None,
         }
     }

@@ -10,6 +10,7 @@ mod keys;
 mod lifecycle;
 mod meter;
 mod reading;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
