@@ -6,16 +6,20 @@ use policy::{Allowed, Denial, Moment};
 use crate::discharge::over_rate;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::{Authenticated, freeze};
 
 /// Asks policy. A denial costs a call of the principal's budget, so that denials cannot be used as a map.
-pub(crate) fn authorise(
+pub(crate) fn authorise<T>(
     gateway: &Gateway,
     live: &Live,
-    principal: &Principal,
+    call: &Authenticated<T>,
     action: Action,
 ) -> Result<Allowed, Denial> {
-    decide(gateway, live, principal, action)
-        .map_err(|denial| spend(gateway, live, principal).unwrap_or(denial))
+    let decision = match freeze::denial(gateway, call, &action) {
+        Some(frozen) => Err(frozen),
+        None => decide(gateway, live, call.principal(), action),
+    };
+    decision.map_err(|denial| spend(gateway, live, call.principal()).unwrap_or(denial))
 }
 
 /// Takes a call that comes to nothing off the principal's budget; the denial if there is none left.

@@ -64,3 +64,14 @@ pub struct Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the record could not be written")]
 pub struct NotRecorded;
+
+/// Why there is no listing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unlisted {
+    /// As for every other answer.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// The principal is over its rate; that it asked is counted, and recorded in a sum.
+    #[error("too many requests in a minute")]
+    OverRate,
+}

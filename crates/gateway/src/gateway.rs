@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Recorded};
+use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Origin, Recorded};
 use broker::Broker;
 use guard::Guard;
-use model::{Answer, Clock, Principal, ToolName};
+use model::{Answer, Clock, Principal, PrincipalId, ToolName};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tools::{Catalogue, HostShell, Tool, ToolSpec};
 
-use crate::authorise::decide;
+use crate::authorise::{decide, spend};
+use crate::freeze::Freezes;
 use crate::impersonate::Impersonate;
 use crate::live::Live;
 use crate::pipeline;
@@ -23,7 +24,7 @@ use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
 use crate::resources::{ReadResource, listings};
 use crate::{
     Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
-    Unauthenticated,
+    Unauthenticated, Unlisted,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
@@ -35,6 +36,7 @@ pub struct Gateway {
     pub(crate) shell: Arc<dyn HostShell>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rates: Rates,
+    pub(crate) freezes: Freezes,
     meter: Arc<AuthFailureMeter>,
     calls: TaskTracker,
     live: ArcSwap<Live>,
@@ -77,6 +79,7 @@ impl Gateway {
             meter,
             calls: TaskTracker::new(),
             rates: Rates::default(),
+            freezes: Freezes::default(),
             live: ArcSwap::from_pointee(live),
             verbs: std::iter::once(Arc::new(Impersonate::new()) as Arc<dyn Tool>)
                 .chain(verbs)
@@ -96,6 +99,11 @@ impl Gateway {
     /// the old policy becomes an intent any more.
     pub fn swap(&self, live: Live) {
         self.live.store(Arc::new(live));
+    }
+
+    /// Lets principals go on that were frozen, and says whose freeze it was. For an operator's explicit act only.
+    pub fn thaw(&self) -> Vec<PrincipalId> {
+        self.freezes.lift()
     }
 
     /// Stage 1. Failures are counted and recorded aggregated; they all look alike to the client.
@@ -184,18 +192,18 @@ impl Gateway {
         }
     }
 
-    /// The tools this principal may know of at an endpoint.
-    pub async fn list_tools(&self, at: Authenticated<Endpoint>) -> Result<Recorded<ToolList>, NotRecorded> {
+    /// The tools this principal may know of at an endpoint. Listing costs a call of its budget.
+    pub async fn list_tools(&self, at: Authenticated<Endpoint>) -> Result<Recorded<ToolList>, Unlisted> {
         let live = self.live();
         let tools = ToolList(self.visible_tools(&live, at.principal(), *at.inner()).cloned().collect());
         self.listed(&at.with(()), "tools_list", tools).await
     }
 
-    /// The resources this principal may know of.
+    /// The resources this principal may know of. Listing costs a call of its budget.
     pub async fn list_resources(
         &self,
         who: Authenticated<()>,
-    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
+    ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted> {
         let live = self.live();
         let hosts = live.inventory.hosts().filter(|host| live.snapshot.sees(who.principal(), &host.target()));
         let tools = self.visible_tools(&live, who.principal(), Endpoint::All).map(|tool| tool.spec());
@@ -219,19 +227,36 @@ impl Gateway {
         Ok(self.spawn(uri.with(call), Shelf::Resources).await?.map(resource))
     }
 
-    /// Records that a session was used by another principal than its own; best effort, bounded by the journal's queue.
+    /// Records that a session was used by another principal than its own; best effort. It costs a call, beyond the budget
+    /// it is only counted.
     pub async fn session_misused(&self, who: Authenticated<()>) {
         self.note("session_misused", &who).await;
     }
 
-    /// Records that an agent began a session or a stream; best effort, bounded by the journal's queue.
+    /// Records that an agent began a session or a stream; best effort. It costs a call, beyond the budget it is only
+    /// counted.
     pub async fn agent_connected(&self, who: Authenticated<()>) {
         self.note("agent_connected", &who).await;
     }
 
     async fn note(&self, event: &'static str, who: &Authenticated<()>) {
+        if self.over_rate(&self.live(), who, event).is_some() {
+            return;
+        }
         let principal = Some(who.principal().id.clone());
-        let event = Event { event, principal, origin: who.origin().clone(), tool: None, fields: Map::new() };
+        let origin = who.origin().clone();
+        self.record(Event { event, principal, origin, tool: None, fields: Map::new() }).await;
+    }
+
+    pub(crate) async fn record_freeze(&self, who: PrincipalId, origin: &Origin) {
+        tracing::warn!(principal = %who, "frozen: the credential in use came up in its outputs again and again");
+        let fields = Map::from_iter([("decision".to_owned(), json!("denied"))]);
+        let origin = Origin { actor: None, ..origin.clone() };
+        self.record(Event { event: "principal_frozen", principal: Some(who), origin, tool: None, fields })
+            .await;
+    }
+
+    async fn record(&self, event: Event) {
         let name = event.event;
         if let Err(error) = self.journal.event(event).await {
             tracing::error!(%error, event = name, "an event could not be recorded");
@@ -301,12 +326,31 @@ impl Gateway {
         who: &Authenticated<()>,
         event: &'static str,
         listing: T,
-    ) -> Result<Recorded<T>, NotRecorded> {
+    ) -> Result<Recorded<T>, Unlisted> {
+        if let Some(counted) = self.over_rate(&self.live(), who, event) {
+            return Err(counted.map_or_else(Unlisted::NotRecorded, |_| Unlisted::OverRate));
+        }
         let name = ToolName::parse(event).map_err(|_| NotRecorded)?;
         let pending = self.journal.pending(who.principal(), who.origin().clone(), &name);
         let facts = CompletionFacts { event, decision: "allowed", ..CompletionFacts::default() };
         let guarded = self.guard.admit_own(listing);
-        self.journal.complete(pending, facts, guarded).await.map_err(|error| self.not_recorded(&error))
+        Ok(self.journal.complete(pending, facts, guarded).await.map_err(|error| self.not_recorded(&error))?)
+    }
+
+    /// Takes one call off the budget for what is no call; if there is none left, it is counted for a sum.
+    fn over_rate(
+        &self,
+        live: &Live,
+        who: &Authenticated<()>,
+        event: &str,
+    ) -> Option<Result<Recorded<()>, NotRecorded>> {
+        spend(self, live, who.principal())?;
+        let counted = ToolName::parse(event).map_err(|_| NotRecorded).and_then(|name| {
+            let pending = self.journal.pending(who.principal(), who.origin().clone(), &name);
+            let answer = self.guard.admit_own(());
+            self.journal.sum_up(pending, answer).map_err(|error| self.not_recorded(&error))
+        });
+        Some(counted)
     }
 }
 

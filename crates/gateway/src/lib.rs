@@ -9,6 +9,7 @@ mod discharge;
 mod endpoint;
 mod execute;
 mod facts;
+mod freeze;
 mod front;
 mod gateway;
 mod impersonate;
@@ -18,6 +19,7 @@ mod pipeline;
 mod rates;
 mod resolve;
 mod resources;
+mod screen;
 
 pub mod api_key;
 pub mod control;
@@ -27,7 +29,7 @@ pub use authenticate::{Authenticated, Presented, Proof, Unauthenticated};
 pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
-pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList};
+pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList, Unlisted};
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;
 

@@ -11,10 +11,12 @@ use crate::authorise::{authorise, spend};
 use crate::discharge::discharge;
 use crate::execute::execute;
 use crate::facts;
+use crate::freeze;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::operator_log;
 use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
+use crate::screen::screen;
 use crate::{Authenticated, NotRecorded, ToolCall};
 
 /// Why a call stopped before its answer.
@@ -27,7 +29,8 @@ pub(crate) enum Refusal {
 
 /// Stages 2 to 10 for one call of an authenticated principal (stage 1 made the `Authenticated`).
 ///
-/// Whatever happens, exactly one completion or closed entry is written, and nothing leaves before it is.
+/// Whatever happens, exactly one completion or closed entry is written, and nothing leaves before it is. Only calls
+/// beyond the rate share an entry.
 pub(crate) async fn run(
     gateway: &Gateway,
     call: Authenticated<ToolCall>,
@@ -39,10 +42,19 @@ pub(crate) async fn run(
     let mut facts = facts::opening();
     let guarded = match stages(gateway, &live, &call, shelf, &mut pending, &mut facts).await {
         Ok(guarded) => guarded,
+        Err(Refusal::Denied(denial)) if denial.code == ErrorCode::DeniedRate => {
+            let answer = gateway.guard.admit_answer(tools::denied(&denial));
+            return gateway.journal.sum_up(pending, answer).map_err(|error| gateway.not_recorded(&error));
+        }
         Err(refusal) => gateway.guard.admit_answer(facts::refused(&mut facts, pending.id(), refusal)),
     };
     facts::guarded(&mut facts, &guarded);
-    gateway.journal.complete(pending, facts, guarded).await.map_err(|error| gateway.not_recorded(&error))
+    let frozen = freeze::after(gateway, &call, &guarded);
+    let recorded = gateway.journal.complete(pending, facts, guarded).await;
+    if let Some(who) = frozen {
+        gateway.record_freeze(who, call.origin()).await;
+    }
+    recorded.map_err(|error| gateway.not_recorded(&error))
 }
 
 async fn stages(
@@ -65,7 +77,7 @@ async fn stages(
     let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments, acting };
     let resolved = resolve(gateway, live, call.principal(), wanted).map_err(costs)?;
     facts::resolved(facts, &resolved);
-    let allowed = authorise(gateway, live, call.principal(), resolved.action)?;
+    let allowed = authorise(gateway, live, call, resolved.action)?;
     let permit = discharge(gateway, allowed)?;
     let (limits, action) = (permit.limits(), permit.action().clone());
     facts::permitted(facts, &permit);
@@ -79,10 +91,14 @@ async fn stages(
         operator_log::failure(lease.intended().id(), &scanner, failure);
     }
     let output = limits.output.unwrap_or(Live::OUTPUT);
-    let guarded = gateway.guard.admit(&scanner, output, result, |result| match result {
-        Ok(outcome) => resolved.tool.render(&action, outcome),
-        Err(failure) => tools::failed(failure),
-    });
+    let (guard, tool) = (gateway.guard, resolved.tool);
+    let guarded = screen(guard, result, move |result| {
+        guard.admit(&scanner, output, result, |result| match result {
+            Ok(outcome) => tool.render(&action, outcome),
+            Err(failure) => tools::failed(failure),
+        })
+    })
+    .await;
     gateway.broker.release(lease).await;
     Ok(guarded)
 }

@@ -34,7 +34,7 @@ pub(crate) fn answer_holds(scanner: &Scanner, answer: &Answer) -> bool {
 pub(crate) fn withheld() -> Guarded<Answer> {
     let code = ErrorCode::SecretInOutput;
     let reason = "the output held the credential in use, so all of it is withheld";
-    let hint = "ask for output that does not show credentials; repeats are noticed";
+    let hint = "ask for output that does not show credentials; repeats freeze the principal";
     let inner = Answer {
         text: format!("withheld: {reason}\nhint: {hint}"),
         structured: json!({

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Authenticated, Endpoint, NotRecorded, ToolCall};
+use gateway::{Authenticated, Endpoint, NotRecorded, ToolCall, Unlisted};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -47,10 +47,12 @@ pub(crate) async fn answer(
             gate.call(call(asker, tool, arguments, None)).await.map(Reply::Call)
         }
         Ask::ListTools(cursor) => {
-            gate.list_tools(asker.who.with(asker.endpoint)).await.map(|list| Reply::Tools(list, cursor))
+            let list = gate.list_tools(asker.who.with(asker.endpoint)).await;
+            return list.map_or_else(unlisted, |list| Reply::Tools(list, cursor));
         }
         Ask::ListResources(cursor) => {
-            gate.list_resources(asker.who).await.map(|list| Reply::Resources(list, cursor))
+            let list = gate.list_resources(asker.who).await;
+            return list.map_or_else(unlisted, |list| Reply::Resources(list, cursor));
         }
         Ask::ReadResource(uri) => gate
             .read_resource(asker.who.with(uri.clone()))
@@ -58,6 +60,13 @@ pub(crate) async fn answer(
             .map(|resource| Reply::Resource(resource, uri)),
     };
     recorded.unwrap_or_else(|NotRecorded| Reply::Protocol(ProtocolReply::Failed(RpcError::Internal)))
+}
+
+fn unlisted(why: Unlisted) -> Reply {
+    Reply::Protocol(ProtocolReply::Failed(match why {
+        Unlisted::NotRecorded(NotRecorded) => RpcError::Internal,
+        Unlisted::OverRate => RpcError::OverRate,
+    }))
 }
 
 fn protocol(ask: &ProtocolAsk) -> ProtocolReply {

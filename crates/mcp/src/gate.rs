@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateway::{
     Authenticated, Endpoint, Gateway, Health, NotRecorded, Presented, Recorded, Resource, ResourceListing,
-    ToolCall, ToolList, Unauthenticated,
+    ToolCall, ToolList, Unauthenticated, Unlisted,
 };
 use model::Answer;
 
@@ -17,15 +17,13 @@ pub trait Gate: Send + Sync + 'static {
     /// Runs a tool.
     async fn call(self: Arc<Self>, call: Authenticated<ToolCall>) -> Result<Recorded<Answer>, NotRecorded>;
     /// The tools this principal may know of.
-    async fn list_tools(
-        self: Arc<Self>,
-        at: Authenticated<Endpoint>,
-    ) -> Result<Recorded<ToolList>, NotRecorded>;
+    async fn list_tools(self: Arc<Self>, at: Authenticated<Endpoint>)
+    -> Result<Recorded<ToolList>, Unlisted>;
     /// The resources this principal may know of.
     async fn list_resources(
         self: Arc<Self>,
         who: Authenticated<()>,
-    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded>;
+    ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted>;
     /// One resource; `None` is "not found", also when not visible.
     async fn read_resource(
         self: Arc<Self>,
@@ -52,14 +50,14 @@ impl Gate for Gateway {
     async fn list_tools(
         self: Arc<Self>,
         at: Authenticated<Endpoint>,
-    ) -> Result<Recorded<ToolList>, NotRecorded> {
+    ) -> Result<Recorded<ToolList>, Unlisted> {
         Gateway::list_tools(&self, at).await
     }
 
     async fn list_resources(
         self: Arc<Self>,
         who: Authenticated<()>,
-    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
+    ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted> {
         Gateway::list_resources(&self, who).await
     }
 

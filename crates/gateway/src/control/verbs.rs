@@ -12,7 +12,7 @@ use tools::ToolSpec;
 
 use super::{Act, ControlRequest, Reply, SLIP, Tray};
 use crate::resolve::tool_facts;
-use crate::{Authenticated, Endpoint, Gateway, NotRecorded, Presented, ToolCall, Unauthenticated};
+use crate::{Authenticated, Endpoint, Gateway, NotRecorded, Presented, ToolCall, Unauthenticated, Unlisted};
 
 /// Who answers what comes in on the control socket.
 #[async_trait]
@@ -135,7 +135,10 @@ impl Operators {
             .gateway
             .list_tools(who.with(Endpoint::All))
             .await
-            .map_err(|_| not_recorded())?
+            .map_err(|unlisted| match unlisted {
+                Unlisted::NotRecorded(NotRecorded) => not_recorded(),
+                Unlisted::OverRate => Failure::new(ErrorCode::DeniedRate, unlisted.to_string()),
+            })?
             .into_inner()
             .0;
         let names: Vec<&str> = tools.iter().map(|tool| tool.spec().name.as_str()).collect();

@@ -43,10 +43,12 @@ async fn a_secret_across_the_cut_is_seen_whole() {
     let arguments = json!({"host": "web1", "command": "uptime"});
     for padding in [4096 - CANARY.len(), 4096 - CANARY.len() + 1, 4095, 4096, 40_000] {
         harness.shell.follow(Script::Pads(padding));
+        harness.gateway.thaw();
         let answer = harness.call("ssh_execute", arguments.clone()).await;
         assert_eq!(answer.structured["code"], "secret_in_output", "after {padding} bytes");
     }
     harness.shell.follow(Script::Pads(1 << 20));
+    harness.gateway.thaw();
     let answer = harness.call("ssh_execute", arguments).await;
     assert!(!answer.is_error, "what is far beyond the cut is never shown");
     let shown = answer.structured["stdout"].as_str().unwrap();
@@ -65,6 +67,7 @@ async fn leaks(harness: &Harness) -> BTreeSet<String> {
                 {
                     harness.shell.follow(script);
                     harness.let_a_minute_pass();
+                    harness.gateway.thaw();
                     let answer = harness.call(name, arguments.clone()).await;
                     let bytes = format!("{}\n{}", answer.text, answer.structured);
                     // JSON text of the structured form escapes once more, so its strings are looked at as well.

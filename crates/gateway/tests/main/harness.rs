@@ -57,6 +57,7 @@ pub(crate) struct Harness {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) shell: Arc<FakeShell>,
     pub(crate) source: Arc<FakeSource>,
+    journal: Journal,
     clock: Arc<FakeClock>,
     keys: BTreeMap<&'static str, String>,
     entries: Vec<Entry>,
@@ -95,7 +96,7 @@ impl Harness {
         let (keys, entries) = principals(&*entropy);
         let shell = Arc::new(FakeShell::new());
         let gateway = Arc::new(Gateway::new(GatewayParts {
-            journal,
+            journal: journal.clone(),
             broker,
             guard,
             catalogue: Arc::new(Catalogue::new()),
@@ -105,7 +106,7 @@ impl Harness {
             meter: Arc::new(AuthFailureMeter::new()),
             live: live(rules, &entries),
         }));
-        Self { gateway, shell, source, clock, keys, entries, folder }
+        Self { gateway, shell, source, journal, clock, keys, entries, folder }
     }
 
     pub(crate) fn reload(&self, rules: &str) {
@@ -176,6 +177,11 @@ impl Harness {
     pub(crate) async fn resource(&self, principal: &str, uri: &str) -> Option<String> {
         let asked = self.who(principal).with(uri.to_owned());
         self.gateway.read_resource(asked).await.unwrap().into_inner().map(|resource| resource.text)
+    }
+
+    /// Ends the journal, which then has everything.
+    pub(crate) async fn end(&self) {
+        self.journal.shutdown().await.unwrap();
     }
 
     /// Every entry of the journal so far.

@@ -11,6 +11,7 @@ mod acting;
 mod canary;
 mod encodings;
 mod fakes;
+mod frozen;
 mod harness;
 mod pipeline;
 mod sealed;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::{Endpoint, Unlisted};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -137,6 +138,37 @@ async fn over_its_rate_a_principal_is_denied_and_others_are_not() {
     }
     assert_eq!(denied.expect("120 calls a minute").structured["code"], "denied.rate");
     assert!(!harness.call_as("other", "whoami", json!({})).await.is_error);
+}
+
+/// One agent with a key must not fill the disk: beyond its rate whatever it asks is one entry a second.
+#[tokio::test]
+async fn the_journal_grows_by_the_rate_and_one_sum_a_second_at_most() {
+    let harness = Harness::new(RULES).await;
+    let begun = harness.journal().len();
+    for _ in 0..300 {
+        harness.call("no_such_tool", json!({})).await;
+        harness.call("ssh_execute", json!({"host": "web1", "command": "reboot"})).await;
+        let _ = harness.gateway.list_tools(harness.who("agent").with(Endpoint::All)).await;
+        let _ = harness.gateway.list_resources(harness.who("agent")).await;
+        harness.gateway.agent_connected(harness.who("agent")).await;
+        harness.gateway.session_misused(harness.who("agent")).await;
+    }
+    let listed = harness.gateway.list_tools(harness.who("agent").with(Endpoint::All)).await;
+    assert_eq!(listed.err(), Some(Unlisted::OverRate));
+    harness
+        .gateway
+        .list_tools(harness.who("other").with(Endpoint::All))
+        .await
+        .expect("others have their own");
+    harness.end().await;
+    let entries = harness.journal();
+    assert!(entries.len() - begun <= 120 + 10, "{} entries for 1800 requests", entries.len() - begun);
+    let counted = |event: &'static str| {
+        entries.iter().filter(move |e| e["event"] == event && e["principal"] == "agent")
+    };
+    let sums: u64 = counted("over_rate").map(|sum| sum["fields"]["count"].as_u64().unwrap()).sum();
+    assert_eq!(sums, 1801 - 120, "nothing is lost");
+    assert!(counted("tools_list").count() > 0 && counted("agent_connected").count() > 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway::{
     Authenticated, Endpoint, Health, NotRecorded, Origin, Presented, Recorded, Resource, ResourceListing,
-    ToolCall, ToolList, Unauthenticated,
+    ToolCall, ToolList, Unauthenticated, Unlisted,
 };
 use mcp::Gate;
 use model::{Answer, Principal, PrincipalId};
@@ -128,7 +128,7 @@ impl Gate for TestGate {
     async fn list_tools(
         self: Arc<Self>,
         at: Authenticated<Endpoint>,
-    ) -> Result<Recorded<ToolList>, NotRecorded> {
+    ) -> Result<Recorded<ToolList>, Unlisted> {
         let catalogue = tools::Catalogue::new();
         let served = catalogue.tools().filter(|tool| at.inner().serves(tool.spec().set.as_str())).cloned();
         Ok(Recorded::for_test(ToolList(served.collect())))
@@ -137,7 +137,7 @@ impl Gate for TestGate {
     async fn list_resources(
         self: Arc<Self>,
         _who: Authenticated<()>,
-    ) -> Result<Recorded<Vec<ResourceListing>>, NotRecorded> {
+    ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted> {
         let listing = |n: usize| ResourceListing {
             uri: format!("test://{n}"),
             name: n.to_string(),
