@@ -26,7 +26,7 @@ use policy::ToolFacts;
 use sources::MasterKeyError;
 use tools::Tool;
 
-pub(crate) use reload::{Reload, Reloaded};
+pub(crate) use reload::{By, Reload, Reloaded};
 
 /// What verbs look at and act on.
 #[derive(Clone)]

@@ -83,7 +83,8 @@ pub(crate) fn denial<T>(gateway: &Gateway, call: &Authenticated<T>, action: &Act
             "`{frozen}` is frozen: the credential in use came up in its outputs {MOST} times within an hour"
         ),
         hint: Some(
-            "an operator lifts it with `portcullis reload`, after a look at what was asked".to_owned(),
+            "an operator who is not frozen lifts it with `portcullis reload`, after a look at what was asked"
+                .to_owned(),
         ),
         allowed_instead: Vec::new(),
     })
@@ -118,7 +119,7 @@ mod tests {
             (Freezes::default(), PrincipalId::parse("a").unwrap(), PrincipalId::parse("b").unwrap());
         assert_eq!([(); 3].map(|()| freezes.leaked(&a, at(1))), [false, false, true]);
         assert_eq!([(); 2].map(|()| freezes.leaked(&b, at(1))), [false, false]);
-        assert_eq!(freezes.lift(), [a.clone()]);
+        assert_eq!(freezes.lift(), std::slice::from_ref(&a));
         assert!(!freezes.holds(&a) && freezes.lift().is_empty());
         assert!(!freezes.leaked(&a, at(2)), "and begins anew");
         assert!(freezes.leaked(&b, at(2)), "two before the reload, one after");

@@ -15,7 +15,7 @@ use crate::log;
 use crate::output::Output;
 use crate::place::{Place, load};
 use crate::service::Service;
-use crate::verbs::{InForce, Reload};
+use crate::verbs::{By, InForce, Reload};
 use crate::watch::{Changes, LOOK, Seen};
 
 /// How long what is under way may take after the first signal.
@@ -93,7 +93,7 @@ impl Signals {
                 _ = self.interrupt.recv() => return,
                 _ = self.hangup.recv() => {
                     portcullis.journal.reopen_sinks();
-                    take_over(Arc::clone(&portcullis.reload) as Arc<dyn Reload>).await;
+                    take_over(Arc::clone(&portcullis.reload) as Arc<dyn Reload>, By::Operator).await;
                 }
             }
         }
@@ -108,9 +108,12 @@ impl Signals {
 }
 
 /// Takes changed files over and says how it went; on an error everything stays as it was.
-async fn take_over(reload: Arc<dyn Reload>) {
-    match reload.reload().await {
+async fn take_over(reload: Arc<dyn Reload>, by: By) {
+    match reload.reload(by).await {
         Ok(done) => {
+            for principal in &done.thawed {
+                tracing::warn!(%principal, "not frozen any more");
+            }
             for change in &done.changes.changes {
                 tracing::info!("reloaded: {change}");
             }
@@ -135,7 +138,7 @@ async fn watch(file: PathBuf, reload: Arc<dyn Reload>, in_force: Arc<ArcSwap<InF
         if !now.watch {
             files.forget(seen);
         } else if files.settled(seen) {
-            take_over(Arc::clone(&reload)).await;
+            take_over(Arc::clone(&reload), By::Watch).await;
         }
         if certificates.settled(Seen::certificates(&now))
             && let Some(front) = front.upgrade()

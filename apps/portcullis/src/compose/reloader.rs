@@ -9,11 +9,12 @@ use broker::Broker;
 use config::Loaded;
 use connector_ssh::SshConnector;
 use gateway::Gateway;
+use model::PrincipalId;
 use serde_json::{Map, json};
 
 use super::translate;
 use crate::place::Place;
-use crate::verbs::{InForce, Reload, Reloaded};
+use crate::verbs::{By, InForce, Reload, Reloaded};
 
 /// Takes over what a part outside the gateway needs of a reload (the front: TLS, hosts, proxies, sessions). It is called
 /// before anything is swapped, and its error keeps everything as it was; what it returns is called after.
@@ -62,7 +63,7 @@ impl Reloader {
         // What was opened under the old policy is opened again under the new one, or not at all.
         self.connector.close_idle();
         applies.into_iter().for_each(|apply| apply());
-        Ok(Reloaded { changes, warnings })
+        Ok(Reloaded { changes, warnings, thawed: Vec::new() })
     }
 
     /// A reload that nobody asked for over the control socket has no entry of its own but this one.
@@ -78,6 +79,7 @@ impl Reloader {
             ("changes".to_owned(), json!(changes)),
             ("fingerprint".to_owned(), json!(in_force.loaded.fingerprint)),
             ("snapshot".to_owned(), json!(snapshot)),
+            ("thawed".to_owned(), json!(reloaded.thawed.iter().map(PrincipalId::as_str).collect::<Vec<_>>())),
         ]);
         let event = Event {
             event: "config_reloaded",
@@ -94,8 +96,13 @@ impl Reloader {
 
 #[async_trait]
 impl Reload for Reloader {
-    async fn reload(&self) -> Result<Reloaded, String> {
-        let reloaded = tokio::task::block_in_place(|| self.take_over())?;
+    async fn reload(&self, by: By) -> Result<Reloaded, String> {
+        let mut reloaded = tokio::task::block_in_place(|| self.take_over())?;
+        if by == By::Operator
+            && let Some(gateway) = self.gateway.get().and_then(Weak::upgrade)
+        {
+            reloaded.thawed = gateway.thaw();
+        }
         self.record(&reloaded).await;
         Ok(reloaded)
     }

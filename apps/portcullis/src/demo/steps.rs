@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::audience::Audience;
 use super::scene::{RULES, Scene};
 use crate::failure::Stop;
-use crate::verbs::Reload;
+use crate::verbs::{By, Reload};
 
 /// Plays all of them.
 pub(super) async fn play(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop> {
@@ -125,7 +125,7 @@ async fn spent(scene: &mut Scene, audience: &mut Audience, handle: &str) -> Resu
 async fn reloaded(scene: &mut Scene, audience: &mut Audience) -> Result<(), Stop> {
     audience.step("A changed rule comes into force without a restart")?;
     scene.stage.write_rules(&RULES.replace("\"df -h\"", "\"df -h\", \"free -h\""))?;
-    let done = scene.portcullis.reload.reload().await.map_err(Stop::failed)?;
+    let done = scene.portcullis.reload.reload(By::Operator).await.map_err(Stop::failed)?;
     let changes: Vec<String> = done.changes.changes.iter().map(ToString::to_string).collect();
     audience.says(&changes.join("\n"))?;
     let reply =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use config::{Changes, Diagnostic};
-use model::{ErrorCode, Failure};
+use model::{ErrorCode, Failure, PrincipalId};
 use serde_json::{Map, Value, json};
 use tools::{Tool, ToolRun};
 
@@ -17,7 +17,16 @@ pub(crate) trait Reload: Send + Sync {
     ///
     /// # Errors
     /// Every finding, already fit for people.
-    async fn reload(&self) -> Result<Reloaded, String>;
+    async fn reload(&self, by: By) -> Result<Reloaded, String>;
+}
+
+/// Who wants a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// Somebody who says so (`portcullis reload`, SIGHUP), and who with it lets frozen principals go on.
+    Operator,
+    /// Files that have changed. That nobody looked at anything else is why it lifts nothing.
+    Watch,
 }
 
 /// What a reload did.
@@ -26,6 +35,8 @@ pub(crate) struct Reloaded {
     pub(crate) changes: Changes,
     /// What somebody should look at.
     pub(crate) warnings: Vec<Diagnostic>,
+    /// Principals that were frozen and may go on.
+    pub(crate) thawed: Vec<PrincipalId>,
 }
 
 struct Verbed {
@@ -49,7 +60,7 @@ impl Act for Verbed {
         _arguments: &Map<String, Value>,
         _run: ToolRun<'_>,
     ) -> Result<Map<String, Value>, Failure> {
-        let done = self.reload.reload().await.map_err(|findings| {
+        let done = self.reload.reload(By::Operator).await.map_err(|findings| {
             Failure::new(ErrorCode::ConfigInvalid, format!("what was in force stays in force:\n{findings}"))
                 .with_hint("`portcullis check` shows the same before a reload")
         })?;
@@ -60,6 +71,7 @@ impl Act for Verbed {
             ("changes", json!(changes)),
             ("warnings", json!(warnings)),
             ("needs_restart", json!(done.changes.restart)),
+            ("thawed", json!(done.thawed.iter().map(PrincipalId::as_str).collect::<Vec<_>>())),
         ]))
     }
 
@@ -73,6 +85,9 @@ impl Act for Verbed {
         };
         for line in list("changes").chain(list("warnings")) {
             text.push_str(&format!("\n{line}"));
+        }
+        for line in list("thawed") {
+            text.push_str(&format!("\nnot frozen any more: {line}"));
         }
         for line in list("needs_restart") {
             text.push_str(&format!("\nneeds a restart: {line}"));
