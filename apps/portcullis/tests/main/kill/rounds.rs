@@ -148,7 +148,6 @@ fn seed() -> u64 {
 }
 
 /// Past the capture of output: the seed and the figures are for whoever started the run, also when all is well.
-#[expect(clippy::explicit_write, reason = "`eprintln!` is captured by the test harness")]
 fn say(line: &str) {
     std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
