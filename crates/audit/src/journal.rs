@@ -48,7 +48,7 @@ pub enum BeginError {
 }
 
 pub(crate) struct Inner {
-    queue: Arc<Queue>,
+    pub(crate) queue: Arc<Queue>,
     slots: Arc<Semaphore>,
     patience: Duration,
     durability: Durability,

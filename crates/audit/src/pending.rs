@@ -9,6 +9,7 @@ use crate::body::{AGENT, Body, REASON, TEXT};
 use crate::journal::Inner;
 use crate::log::Prepared;
 use crate::open_calls::{Change, OpenCall};
+use crate::queue::UnderWay;
 use crate::text::text;
 use crate::{CompletionFacts, JournalError, Origin};
 
@@ -20,6 +21,7 @@ pub struct Pending {
     common: Body,
     opened: BootInstant,
     pub(crate) stage: Stage,
+    _under_way: UnderWay,
 }
 
 /// How far a call has come in the journal.
@@ -65,7 +67,8 @@ impl Pending {
             ..Body::default()
         };
         let opened = journal.clock.boot();
-        Self { journal, id, common, opened, stage: Stage::Open }
+        let under_way = journal.queue.under_way();
+        Self { journal, id, common, opened, stage: Stage::Open, _under_way: under_way }
     }
 
     /// The call's id.

@@ -1,7 +1,8 @@
 //! What stands between the tasks that ask for entries and the one thread that writes them.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -46,7 +47,28 @@ struct State {
 pub(crate) struct Queue {
     state: Mutex<State>,
     wake: Condvar,
+    calls: AtomicUsize,
 }
+
+/// A call under way, counted until this is dropped.
+pub(crate) struct UnderWay(Arc<Queue>);
+
+impl std::fmt::Debug for UnderWay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UnderWay")
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// With so many calls under way, more entries come at any moment.
+const CROWD: usize = 4;
+/// How long the writer then waits for them: about what one hand-over between threads costs. A lone caller never waits.
+const COMPANY: Duration = Duration::from_micros(60);
 
 /// What the writer is to do next.
 pub(crate) struct Work {
@@ -59,6 +81,12 @@ pub(crate) struct Work {
 }
 
 impl Queue {
+    /// Counts a call: how many there are tells the writer whether more entries are about to come.
+    pub(crate) fn under_way(self: &Arc<Self>) -> UnderWay {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
     /// Puts a job in; `false` when the writer has ended.
     pub(crate) fn push(&self, job: Job) -> bool {
         let mut state = self.lock();
@@ -117,6 +145,10 @@ impl Queue {
 
     /// Waits for jobs, at most this long.
     pub(crate) fn take(&self, most: usize, wait: Option<Duration>) -> Work {
+        if self.calls.load(Ordering::Relaxed) >= CROWD {
+            // Nobody has to wake the writer meanwhile, and one write serves all who come.
+            std::thread::sleep(COMPANY);
+        }
         let mut state = self.lock();
         let mut idle = false;
         let new_sums = |state: &State| !state.sums_seen && !state.sums.is_empty();

@@ -22,11 +22,6 @@ const BATCH: usize = 512;
 const OWED: usize = 10_000;
 /// An entry in the kernel is on disk within 100 ms: this, and the time of a sync.
 const SYNC_WITHIN: Duration = Duration::from_millis(80);
-/// A batch of at least so many says that more are coming: then it pays to wait for them, and one write and one wake-up
-/// serve them all.
-const BUSY: usize = 4;
-/// How long; less than a write takes when others wait for the processor, so that a lone caller never notices.
-const COMPANY: Duration = Duration::from_micros(50);
 /// How long to wait before a failed disk is tried again without anybody asking.
 const RETRY: Duration = Duration::from_secs(1);
 /// Wall clock and boot clock may part this far before it is recorded.
@@ -97,7 +92,6 @@ impl Writer {
             if reopen_sinks {
                 self.sinks.iter().for_each(Sink::reopen);
             }
-            let busy = jobs.len() >= BUSY;
             let summed = self.sum_up_if_due();
             if !jobs.is_empty() || summed || (idle && self.is_failing()) {
                 self.write(jobs);
@@ -110,9 +104,6 @@ impl Writer {
                     let _ = stop.send(result);
                 }
                 return;
-            }
-            if busy {
-                std::thread::sleep(COMPANY);
             }
         }
     }

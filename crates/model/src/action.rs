@@ -101,17 +101,20 @@ impl Action {
             CredentialUse::Handle(token) => json!({ "handle_id": token.id().as_str() }),
         };
         let parts: Vec<Value> = self.parts.iter().map(SubAction::describe).collect();
-        let whole = json!({
-            "tool": self.tool.as_str(),
-            "target": self.target.name.as_str(),
-            "kind": self.target.kind.as_str(),
-            "address": self.target.address,
-            "parts": parts,
-            "joints": self.command.as_ref().map(joints),
-            "credential": credential,
-            "arguments": arguments_without_handles(&self.arguments),
-        });
-        ActionDigest(Sha256::digest(sorted(whole).to_string().as_bytes()).into())
+        // Members in the order of their names.
+        let members = [
+            ("address", &json!(self.target.address)),
+            ("arguments", &self.arguments),
+            ("credential", &credential),
+            ("joints", &json!(self.command.as_ref().map(joints))),
+            ("kind", &json!(self.target.kind.as_str())),
+            ("parts", &Value::Array(parts)),
+            ("target", &json!(self.target.name.as_str())),
+            ("tool", &json!(self.tool.as_str())),
+        ];
+        let mut text = String::with_capacity(512);
+        write_members(&mut text, members.into_iter());
+        ActionDigest(Sha256::digest(text.as_bytes()).into())
     }
 }
 
@@ -134,38 +137,52 @@ fn joints(line: &CommandLine) -> Vec<String> {
     lengths.map(|n| n.to_string()).chain(kinds).collect()
 }
 
-/// `serde_json` keeps the caller's order of keys when any crate of the build asks it to.
-fn sorted(value: Value) -> Value {
+/// JSON with sorted keys (`serde_json` keeps the caller's order when any crate of the build asks it to), and with
+/// handles by their ids: they are rights, and their text must not be in anything that is hashed into a record.
+fn write_sorted(text: &mut String, value: &Value) {
     match value {
-        Value::Array(items) => items.into_iter().map(sorted).collect(),
         Value::Object(map) => {
-            let ordered: std::collections::BTreeMap<_, _> = map.into_iter().collect();
-            Value::Object(ordered.into_iter().map(|(key, item)| (key, sorted(item))).collect())
+            let mut members: Vec<(&str, &Value)> =
+                map.iter().map(|(key, item)| (key.as_str(), item)).collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            write_members(text, members.into_iter());
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+        Value::Array(items) => {
+            text.push('[');
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                write_sorted(text, item);
+            }
+            text.push(']');
+        }
+        Value::String(string) => match HandleToken::parse(string) {
+            Some(token) => write_sorted(text, &json!({ "handle_id": token.id().as_str() })),
+            None => text.push_str(&value.to_string()),
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) => text.push_str(&value.to_string()),
     }
 }
 
-/// Handles are rights: their text must not be in anything that is hashed into a record or compared in one.
-fn arguments_without_handles(arguments: &Value) -> Value {
-    match arguments {
-        Value::String(text) => match HandleToken::parse(text) {
-            Some(token) => json!({ "handle_id": token.id().as_str() }),
-            None => arguments.clone(),
-        },
-        Value::Array(items) => items.iter().map(arguments_without_handles).collect(),
-        Value::Object(map) => {
-            Value::Object(map.iter().map(|(k, v)| (k.clone(), arguments_without_handles(v))).collect())
+fn write_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, &'a Value)>) {
+    text.push('{');
+    for (at, (key, item)) in members.enumerate() {
+        if at > 0 {
+            text.push(',');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => arguments.clone(),
+        text.push_str(&Value::from(key).to_string());
+        text.push(':');
+        write_sorted(text, item);
     }
+    text.push('}');
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Map, Value, json};
 
-    use super::sorted;
+    use super::write_sorted;
 
     #[test]
     fn the_order_of_arguments_is_no_part_of_a_digest() {
@@ -173,6 +190,8 @@ mod tests {
             .map(|(k, v)| (k.to_owned(), v))
             .into_iter()
             .collect();
-        assert_eq!(sorted(Value::Object(backwards)).to_string(), r#"{"a":1,"b":[{"a":2,"z":1}]}"#);
+        let mut text = String::new();
+        write_sorted(&mut text, &Value::Object(backwards));
+        assert_eq!(text, r#"{"a":1,"b":[{"a":2,"z":1}]}"#);
     }
 }
