@@ -82,6 +82,21 @@ pub(crate) fn read(line: &[u8], key: Option<&PublicKey>) -> Option<SignedHead> {
     Some(SignedHead { head: ChainHead { seq: parsed.seq, hash }, signed })
 }
 
+/// The last head in a file that this key has signed; `None` if there is none, or no file. Only the end is looked at.
+pub(crate) fn last(path: &Path, key: &PublicKey) -> io::Result<Option<ChainHead>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let from = file.metadata()?.len().saturating_sub(4 * LONGEST_HEAD);
+    file.seek(SeekFrom::Start(from))?;
+    let mut end = Vec::new();
+    file.take(4 * LONGEST_HEAD).read_to_end(&mut end)?;
+    let heads = end.rsplit(|byte| *byte == b'\n').filter_map(|line| read(line, Some(key)));
+    Ok(heads.filter(|head| head.signed == Signed::Valid).map(|head| head.head).next())
+}
+
 /// The thread that signs heads and appends them.
 pub(crate) struct HeadWriter {
     queue: SyncSender<(ChainHead, Timestamp)>,

@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::body::{Body, Ids};
 use crate::file::{Disk, Folder};
-use crate::heads::HeadWriter;
+use crate::heads::{self, HeadWriter};
 use crate::log::Prepared;
 use crate::pending::Stage;
 use crate::queue::{Job, Queue};
+use crate::recover::Opening;
 use crate::sink::Sink;
 use crate::writer::{Health, Writer, WriterState};
 use crate::{
@@ -82,10 +83,13 @@ impl Journal {
             ("format".to_owned(), Value::from(1)),
             ("key".to_owned(), Value::String(config.signing_key.public().id())),
         ]);
-        let log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), clock.now(), opening)?;
+        let heads_path = config.heads.path;
+        let vouched = heads::last(&heads_path, &config.signing_key.public())
+            .map_err(|cause| at(&heads_path, &cause))?;
+        let opening = Opening { fields: opening, vouched, now: clock.now() };
+        let log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), opening)?;
         let sinks: Result<Vec<_>, _> = config.sinks.into_iter().map(Sink::start).collect();
         let sinks = sinks.map_err(|cause| JournalError(format!("a sink cannot be opened: {cause}")))?;
-        let heads_path = config.heads.path;
         let heads = HeadWriter::start(config.signing_key, heads_path.clone())
             .map_err(|cause| at(&heads_path, &cause))?;
         let queue = Arc::new(Queue::default());

@@ -15,16 +15,25 @@ use crate::log::{Log, Place, Prepared};
 use crate::open_calls::{Change, OpenCalls, carries};
 use crate::reader::Lines;
 
+/// What the first entry of this opening says, and what is known from outside.
+pub(crate) struct Opening {
+    pub(crate) fields: Map<String, Value>,
+    /// The last signed head, if there is one.
+    pub(crate) vouched: Option<ChainHead>,
+    pub(crate) now: Timestamp,
+}
+
 /// Opens the log in `folder`, repaired, with its opening entry and those of its orphans on disk.
 pub(crate) fn open(
     folder: &Path,
     mut disk: Box<dyn Disk>,
     max_file_bytes: u64,
     ids: Ids,
-    now: Timestamp,
-    mut opening: Map<String, Value>,
+    opening: Opening,
 ) -> Result<Log, JournalError> {
+    let Opening { fields: mut opening, vouched, now } = opening;
     let found = find_end(folder, disk.as_mut())?;
+    let cut = tail_cut(found.place.chain, vouched);
     if let Some(torn) = &found.torn {
         tracing::warn!(
             file = torn.file,
@@ -39,6 +48,11 @@ pub(crate) fn open(
     let orphans: Vec<_> = found.place.open.calls().cloned().collect();
     let mut log = Log::new(disk, found.place, max_file_bytes, ids.clone());
     let mut batch = vec![Prepared { members: ids.own_event("journal_opened", opening)?, change: None }];
+    if let Some(fields) = cut {
+        tracing::error!(folder = %folder.display(), %fields, "the journal is not what its last signed head vouches for: {ADVICE}");
+        let fields = fields.as_object().cloned().unwrap_or_default();
+        batch.push(Prepared { members: ids.own_event("journal_tail_cut", fields)?, change: None });
+    }
     for orphan in orphans {
         let change = Some(Change::Closes(orphan.id.clone()));
         let body = Body {
@@ -61,6 +75,15 @@ pub(crate) fn open(
     let written = log.append(now, &batch).map(drop).and_then(|()| log.sync(now));
     written.map_err(|cause| JournalError(format!("`{}`: {cause}", folder.display())))?;
     Ok(log)
+}
+
+/// What is wrong, if the chain does not reach its last signed head or ends in another entry than that. Only what is on
+/// disk is signed, so no crash does this. The opening goes on: who can cut a tail off must not be able to keep the gateway
+/// from starting as well.
+fn tail_cut(chain: ChainHead, vouched: Option<ChainHead>) -> Option<Value> {
+    let vouched = vouched?;
+    let differs = vouched.seq > chain.seq || (vouched.seq == chain.seq && vouched.hash != chain.hash);
+    differs.then(|| json!({ "head": vouched.seq, "head_hash": hex::encode(vouched.hash), "last": chain.seq }))
 }
 
 struct End {

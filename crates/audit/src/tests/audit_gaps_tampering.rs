@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{call, check, check_anchored, file, folder, journal_of, open_rotating, reopen};
+use super::{call, check, check_anchored, entries, events, file, folder, journal_of, open_rotating, reopen};
 use crate::chain::ChainHead;
 use crate::{Damage, JournalError, PublicKey, verify};
 
@@ -187,4 +187,30 @@ async fn what_cannot_be_read_is_an_error_and_no_clean_report() {
     assert!(missing.unwrap_err().to_string().contains("nowhere"));
     assert!(verify(&folder(dir.path()), None, Some(&dir.path().join("no-heads"))).is_err());
     assert!(PublicKey::load(&dir.path().join("no-key")).is_err());
+}
+
+#[tokio::test]
+async fn a_start_on_a_journal_whose_tail_was_cut_off_records_it_once() {
+    let dir = journal_of(3).await;
+    reopen(dir.path()).shutdown().await.unwrap();
+    assert!(!events(dir.path()).contains(&"journal_tail_cut".to_owned()), "an orderly end cuts nothing");
+    let path = file(dir.path(), 1);
+    let whole = lines(&path);
+    let last = u64::try_from(whole.len()).unwrap();
+    write(&path, &whole[..whole.len() - 3]);
+    reopen(dir.path()).shutdown().await.unwrap();
+    let entry = entries(dir.path()).into_iter().find(|entry| entry.event == "journal_tail_cut").unwrap();
+    let fields = &entry.members["fields"];
+    assert_eq!((fields["head"].as_u64(), fields["last"].as_u64()), (Some(last), Some(last - 3)), "{fields}");
+    assert!(check_anchored(dir.path()).first_bad.is_some(), "what was signed is still missing");
+    reopen(dir.path()).shutdown().await.unwrap();
+    assert_eq!(events(dir.path()).iter().filter(|event| *event == "journal_tail_cut").count(), 1);
+}
+
+#[tokio::test]
+async fn a_start_on_a_journal_that_was_written_anew_records_it() {
+    let (dir, other) = (journal_of(3).await, journal_of(3).await);
+    std::fs::copy(file(other.path(), 1), file(dir.path(), 1)).unwrap();
+    reopen(dir.path()).shutdown().await.unwrap();
+    assert!(events(dir.path()).contains(&"journal_tail_cut".to_owned()));
 }
