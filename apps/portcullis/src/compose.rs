@@ -34,6 +34,9 @@ pub(crate) use translate::{compile, tool_facts};
 /// How long calls that nobody waits for any more have for their record.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
+/// How often handles that ended long ago are forgotten.
+const SWEEP: Duration = Duration::from_secs(600);
+
 /// A gateway with everything behind it, owning its state folder until it is closed.
 pub(crate) struct Portcullis {
     /// What fronts and operators talk to.
@@ -121,7 +124,7 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     }));
     // Set once, right here; verbs and reloads run only from now on.
     let _ = late.set(Arc::downgrade(&gateway));
-    let chores = chores(&journal, &meter, &broker, &connector);
+    let chores = chores(&journal, &meter, &broker);
     Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, meter, chores, owner })
 }
 
@@ -158,20 +161,14 @@ async fn own(state: &Path) -> Result<Owner, OwnError> {
 }
 
 /// What has to be done now and then beside the calls.
-fn chores(
-    journal: &Journal,
-    meter: &Arc<AuthFailureMeter>,
-    broker: &Arc<Broker>,
-    connector: &Arc<SshConnector>,
-) -> JoinSet<()> {
+fn chores(journal: &Journal, meter: &Arc<AuthFailureMeter>, broker: &Arc<Broker>) -> JoinSet<()> {
     let mut chores = JoinSet::new();
     let (meter, journal) = (Arc::clone(meter), journal.clone());
     chores.spawn(async move { meter.run(&journal).await });
-    let (broker, connector) = (Arc::clone(broker), Arc::clone(connector));
+    let broker = Arc::clone(broker);
     chores.spawn(async move {
         loop {
-            tokio::time::sleep(Duration::from_secs(60)).await;
-            connector.close_idle();
+            tokio::time::sleep(SWEEP).await;
             if let Err(failure) = broker.sweep().await {
                 tracing::warn!(code = %failure.code(), "old handles could not be swept");
             }
