@@ -42,6 +42,14 @@ pub enum KeyError {
         /// The word that such a line begins with.
         expected: &'static str,
     },
+    /// A file holds no key of this kind.
+    #[error("`{}` is not a key: expected one line, `{expected}` and 44 characters of base64", path.display())]
+    MalformedFile {
+        /// Which file.
+        path: PathBuf,
+        /// The word that such a line begins with.
+        expected: &'static str,
+    },
     /// No random bytes.
     #[error(transparent)]
     Entropy(#[from] NoEntropy),
@@ -68,7 +76,7 @@ impl SigningKey {
 
     /// Reads a key file; it must be readable by its owner only.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Self::parse(&read_private(path)?)
+        Self::parse(&read_private(path)?).map_err(|error| error.of_file(path))
     }
 
     /// Reads the text of a key file.
@@ -94,7 +102,7 @@ impl PublicKey {
     /// Reads a `.pub` file.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let text = std::fs::read_to_string(path).map_err(|cause| file_error(path, cause))?;
-        Self::parse(&text)
+        Self::parse(&text).map_err(|error| error.of_file(path))
     }
 
     /// Reads the text of a `.pub` file.
@@ -129,12 +137,22 @@ impl SealKey {
 
     /// Reads a key file; it must be readable by its owner only.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        Self::parse(&read_private(path)?)
+        Self::parse(&read_private(path)?).map_err(|error| error.of_file(path))
     }
 
     /// Reads the text of a key file.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         parse(text, SEAL).map(Self)
+    }
+}
+
+impl KeyError {
+    /// A key that is none comes from a file, which is named.
+    fn of_file(self, path: &Path) -> Self {
+        match self {
+            Self::Malformed { expected } => Self::MalformedFile { path: path.to_owned(), expected },
+            Self::File { .. } | Self::Exposed { .. } | Self::MalformedFile { .. } | Self::Entropy(_) => self,
+        }
     }
 }
 
