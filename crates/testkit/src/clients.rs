@@ -207,8 +207,9 @@ fn claude_list(server: &Server) -> Report {
     let line = stdout.lines().find(|line| line.starts_with("gateway:")).unwrap_or_default();
     Report {
         succeeded: line.contains("Connected"),
+        // Turned away by a server without OAuth, it tries to register there, and tells how that went.
         unauthorised: !line.contains("Connected")
-            && (line.contains("401") || line.contains("authentication")),
+            && ["401", "authentication", "Client Registration"].iter().any(|said| line.contains(said)),
         tools: None,
         answer: None,
         output,

@@ -10,8 +10,11 @@
 )]
 
 mod audit;
+mod bad_input;
 mod bytes;
+mod canary;
 mod check;
+mod clients;
 mod environment;
 mod help;
 mod init;
@@ -23,5 +26,6 @@ mod reload;
 mod serve;
 mod site;
 mod ssh;
+mod strangers;
 mod together;
 mod whole_way;

@@ -21,14 +21,14 @@ pub(crate) const RULES: &str = r#"
 name = "operators run the gateway"
 allow = ["operator:*"]
 principals = ["group:operators"]
-targets = ["gateway"]
+targets = ["*"]
 
 [[rule]]
 name = "look"
 allow = ["ssh_execute"]
 principals = ["group:agents", "group:operators"]
 targets = ["tag:web"]
-commands = ["id -un", "echo **", "sleep <int>", "count-act *", "cat *"]
+commands = ["id -un", "echo **", "sleep <int>", "count-act *", "cat **"]
 
 [[rule]]
 name = "may use the web credentials"
