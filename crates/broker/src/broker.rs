@@ -162,7 +162,7 @@ impl Broker {
         let credential = match self.held.copy(&record.id) {
             Some(credential) => credential,
             None => match self.source(&record.credential)?.fetch_time() {
-                FetchTime::AtUse => self.fetch(&record.credential, None).await?,
+                FetchTime::AtUse => self.fetch(&record.credential, record.reason.as_deref()).await?,
                 FetchTime::AtIssue => return Err(claim::expired()),
             },
         };

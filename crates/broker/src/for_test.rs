@@ -1,7 +1,7 @@
 //! What tests of other crates need of this one: a source that is no real one, and an intent that no journal holds.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -21,7 +21,7 @@ pub fn intended_for_test(call: CallId, principal: Principal, action: Action, lim
 #[derive(Default)]
 pub struct FakeSource {
     entries: Mutex<BTreeMap<String, FakeEntry>>,
-    fetches: AtomicUsize,
+    reasons: Mutex<Vec<Option<String>>>,
     down: AtomicBool,
     at_issue: bool,
 }
@@ -60,14 +60,20 @@ impl FakeSource {
 
     /// How often it was asked.
     pub fn fetches(&self) -> usize {
-        self.fetches.load(Ordering::SeqCst)
+        self.reasons().len()
+    }
+
+    /// The reason of each fetch so far.
+    pub fn reasons(&self) -> Vec<Option<String>> {
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 #[async_trait]
 impl CredentialSource for FakeSource {
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Credential, Failure> {
-        self.fetches.fetch_add(1, Ordering::SeqCst);
+        let reason = fetch.reason.map(str::to_owned);
+        self.reasons.lock().unwrap_or_else(PoisonError::into_inner).push(reason);
         if self.down.load(Ordering::SeqCst) {
             return Err(Failure::new(ErrorCode::CredentialSourceDown, "the fake source is down"));
         }

@@ -20,7 +20,7 @@ pub struct IssueRequest {
     pub targets: Vec<Host>,
     /// Tools of those targets' connectors.
     pub tools: Vec<ToolName>,
-    /// The agent's reason.
+    /// The agent's reason: told to the source now and at each use.
     pub reason: Option<String>,
 }
 
@@ -60,6 +60,7 @@ impl Broker {
             id: token.id(),
             principal: principal.id.clone(),
             credential: name,
+            reason,
             targets: targets.clone(),
             tools,
             single_use: policy.single_use,

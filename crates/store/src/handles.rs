@@ -17,14 +17,16 @@ pub(crate) fn put(connection: &mut Connection, record: &HandleRecord) -> rusqlit
     connection
         .prepare_cached(
             "INSERT INTO handle
-                (id, principal, credential, targets, tools, single_use, boot_deadline, boot_id, deadline)
+                (id, principal, credential, reason, targets, tools, single_use, boot_deadline, boot_id, deadline)
              VALUES
-                (:id, :principal, :credential, :targets, :tools, :single_use, :boot_deadline, :boot_id, :deadline)",
+                (:id, :principal, :credential, :reason, :targets, :tools, :single_use, :boot_deadline, :boot_id,
+                 :deadline)",
         )?
         .execute(named_params! {
             ":id": record.id.as_str(),
             ":principal": record.principal.as_str(),
             ":credential": record.credential.to_string(),
+            ":reason": record.reason,
             ":targets": serde_json::json!(targets).to_string(),
             ":tools": serde_json::json!(tools).to_string(),
             ":single_use": record.single_use,
@@ -105,6 +107,7 @@ fn read(row: &Row<'_>, claim: &ClaimRequest<'_>) -> rusqlite::Result<Kept> {
         id: claim.id.clone(),
         principal: claim.principal.clone(),
         credential: CredentialRef::parse(&credential).map_err(malformed)?,
+        reason: row.get("reason")?,
         targets: names(row, "targets", TargetName::parse)?,
         tools: names(row, "tools", ToolName::parse)?,
         single_use: row.get("single_use")?,

@@ -20,6 +20,8 @@ pub struct HandleRecord {
     pub principal: PrincipalId,
     /// What it stands for.
     pub credential: CredentialRef,
+    /// Why the agent took it, for the source to record again at use. The agent's words: never shown to a target.
+    pub reason: Option<String>,
     /// Where it may be used.
     pub targets: Vec<TargetName>,
     /// Tools it may be used with; the tool sets of the targets' connectors.

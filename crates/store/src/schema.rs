@@ -6,7 +6,8 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION: i64 = 0x5072_7463;
 
 /// Step N leads from `user_version` N to N + 1. Steps are never changed once released, only added.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE handle (
         id            TEXT PRIMARY KEY,
         principal     TEXT NOT NULL,
@@ -21,7 +22,9 @@ const STEPS: &[&str] = &["
         released      INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX handle_by_deadline ON handle (deadline);
-"];
+",
+    "ALTER TABLE handle ADD COLUMN reason TEXT;",
+];
 
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -18,6 +18,7 @@ fn record(seed: u8) -> HandleRecord {
         id: HandleToken::new(&[seed; 32]).id(),
         principal: PrincipalId::parse("claude").unwrap(),
         credential: CredentialRef::parse("keystore:PROD/root").unwrap(),
+        reason: Some("ticket 4711: \"disk\" full".to_owned()),
         targets: vec![TargetName::parse("web1").unwrap(), TargetName::parse("web2").unwrap()],
         tools: vec![ToolName::parse("ssh_execute").unwrap()],
         single_use: true,
@@ -234,6 +235,22 @@ fn the_file_is_private_and_keeps_its_handles() {
         let entry = entry.unwrap();
         assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.file_name());
     }
+}
+
+#[test]
+fn a_store_from_before_reasons_were_kept_is_brought_up_to_date_with_its_handles() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    SqliteStore::open(&path).unwrap().put_handle(&record(1)).unwrap();
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("ALTER TABLE handle DROP COLUMN reason; PRAGMA user_version = 1")
+        .unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    let kept = HandleRecord { reason: None, ..record(1) };
+    assert_eq!(asked().of(&store, &record(1).id), Claim::Claimed(Box::new(kept)));
+    store.put_handle(&record(2)).unwrap();
+    assert_eq!(asked().of(&store, &record(2).id), Claim::Claimed(Box::new(record(2))));
 }
 
 #[test]

@@ -43,6 +43,22 @@ async fn no_file_of_the_state_holds_the_secret_or_the_handle() {
 }
 
 #[tokio::test]
+async fn the_agents_reason_is_told_to_the_source_at_issue_and_at_each_use_and_only_there() {
+    let world =
+        World::with(FakeSource::new(), HandlePolicy { ttl: Duration::from_secs(300), single_use: false });
+    let issued = world.issue_because(Some("ticket 4711"), &[web1()]).await.unwrap();
+    for _ in 0..2 {
+        let lease = world.lease(&issued.token, &web1()).await.unwrap();
+        lease.start();
+        world.broker.release(lease).await;
+    }
+    let without = world.issue(&[web1()]).await.unwrap();
+    world.lease(&without.token, &web1()).await.unwrap();
+    let told = Some("ticket 4711".to_owned());
+    assert_eq!(world.source.reasons(), [told.clone(), told.clone(), told, None, None]);
+}
+
+#[tokio::test]
 async fn a_rotated_secret_is_the_one_that_is_leased() {
     let world = World::new();
     let issued = world.issue(&[web1()]).await.unwrap();

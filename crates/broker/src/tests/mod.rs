@@ -83,11 +83,15 @@ impl World {
     }
 
     async fn issue(&self, hosts: &[Host]) -> Result<Issued, Failure> {
+        self.issue_because(None, hosts).await
+    }
+
+    async fn issue_because(&self, reason: Option<&str>, hosts: &[Host]) -> Result<Issued, Failure> {
         let request = IssueRequest {
             credential: root(),
             targets: hosts.to_vec(),
             tools: vec![ToolName::parse("ssh_execute").unwrap()],
-            reason: None,
+            reason: reason.map(str::to_owned),
         };
         self.broker.issue(&claude(), request).await
     }
