@@ -55,7 +55,7 @@ impl Snapshot {
         let (grant, parts) = self.decide(asked, &action.target, &action.parts)?;
         action.parts = parts;
         let limits = grant.limits.or(fallback).strictest(action.limits);
-        let fences = Fences { network: network.clone() };
+        let fences = Fences { network: network.clone(), rules: Vec::new() };
         let obligations = Obligations { approvals: grant.approvals };
         let basis = Basis { rules: grant.rules, limits, fences, snapshot: self.hash() };
         Ok(Allowed::new(principal.clone(), action, basis, obligations))

@@ -84,8 +84,10 @@ pub struct Undischarged {
 /// What the connector must check at the moment of use, because only then it can be known.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Fences {
-    /// Networks, checked on the dialled address.
+    /// `[network]` of the configuration.
     pub network: NetworkFence,
+    /// `networks` of the rules that permitted the call; each must admit an address by itself.
+    pub rules: Vec<NetworkFence>,
 }
 
 /// Which addresses may be dialled.
@@ -210,16 +212,54 @@ impl Permit {
     }
 }
 
+impl Fences {
+    /// Whether the connector may dial this address: every fence must admit it.
+    pub fn admits_address(&self, address: IpAddr) -> bool {
+        self.network.admits(address) && self.rules.iter().all(|fence| fence.admits(address))
+    }
+
+    /// Whether no fence says anything, so that even an address that is never known here may be dialled.
+    pub fn admit_all(&self) -> bool {
+        std::iter::once(&self.network).chain(&self.rules).all(|fence| *fence == NetworkFence::default())
+    }
+}
+
 impl NetworkFence {
-    /// Whether this address may be dialled. An IPv4-mapped IPv6 address counts as the IPv4 address it is, and the
-    /// unspecified address as the loopback one, because that is what the kernel dials for it.
+    /// Whether this address may be dialled.
+    ///
+    /// An IPv4-mapped IPv6 address counts as the IPv4 address it is, and the unspecified address as the loopback one,
+    /// because that is what the kernel dials for it. An address that a translator or tunnel takes to an IPv4 address
+    /// is blocked with that address too; what is allowed is only what is written.
     pub fn admits(&self, address: IpAddr) -> bool {
         let address = match address.to_canonical() {
             address if !address.is_unspecified() => address,
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
-        let within = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&address));
-        !within(&self.block) && (self.allow.is_empty() || within(&self.allow))
+        let within =
+            |networks: &[IpNet], address: IpAddr| networks.iter().any(|network| network.contains(&address));
+        let carried = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => carried(address).map(IpAddr::V4),
+        };
+        let blocked = |address: IpAddr| within(&self.block, address);
+        !blocked(address)
+            && !carried.is_some_and(blocked)
+            && (self.allow.is_empty() || within(&self.allow, address))
+    }
+}
+
+/// The IPv4 address that packets to this one may end at: NAT64 (RFC 6052, its local prefix RFC 8215), 6to4
+/// (RFC 3056), and the old IPv4-compatible form.
+fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| {
+        let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+        Ipv4Addr::new(a, b, c, d)
+    };
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => Some(v4(high, low)),
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(v4(high, low)),
+        _ => None,
     }
 }

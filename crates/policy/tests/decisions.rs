@@ -492,6 +492,39 @@ fn a_blocked_loopback_is_not_reached_by_the_unspecified_address() {
     assert!(fence.admits("192.0.2.1".parse().unwrap()));
 }
 
+/// Every fence must admit an address, and the other forms of a blocked address are blocked with it.
+#[test]
+fn a_fence_admits_what_all_of_its_parts_admit() {
+    let fence = |allow: &[&str], block: &[&str]| NetworkFence {
+        allow: allow.iter().map(|net| net.parse().unwrap()).collect(),
+        block: block.iter().map(|net| net.parse().unwrap()).collect(),
+    };
+    let fences = policy::Fences {
+        network: fence(&["10.0.0.0/8"], &[]),
+        rules: vec![fence(&["10.1.0.0/16", "10.2.0.0/16"], &[]), fence(&["10.2.0.0/15"], &["10.2.9.0/24"])],
+    };
+    assert!(!fences.admit_all() && policy::Fences::default().admit_all());
+    for (address, admitted) in
+        [("10.2.1.1", true), ("10.1.1.1", false), ("10.2.9.1", false), ("10.3.1.1", false)]
+    {
+        assert_eq!(fences.admits_address(address.parse().unwrap()), admitted, "{address}");
+    }
+    let metadata = fence(&[], &["169.254.169.254/32"]);
+    for address in [
+        "169.254.169.254",
+        "::ffff:169.254.169.254",
+        "::169.254.169.254",
+        "64:ff9b::169.254.169.254",
+        "64:ff9b:1::169.254.169.254",
+        "2002:a9fe:a9fe::1",
+    ] {
+        assert!(!metadata.admits(address.parse().unwrap()), "{address}");
+    }
+    let allowed = fence(&["169.254.169.254/32"], &[]);
+    assert!(!allowed.admits("64:ff9b::169.254.169.254".parse().unwrap()), "only what is written");
+    assert!(metadata.admits("2001:db8::1".parse().unwrap()) && metadata.admits("::1".parse().unwrap()));
+}
+
 #[test]
 fn visibility_follows_principal_and_tool() {
     let policy = snapshot(RULES, "");

@@ -178,7 +178,7 @@ impl Call {
             id: PrincipalId::parse("tester").unwrap(),
             groups: std::collections::BTreeSet::new(),
         };
-        let fences = Fences { network: self.fence.clone() };
+        let fences = Fences { network: self.fence.clone(), ..Fences::default() };
         let mut id = [0; 16];
         id[..8].copy_from_slice(&CALLS.fetch_add(1, Ordering::SeqCst).to_be_bytes());
         let intended = Intended::for_test(
