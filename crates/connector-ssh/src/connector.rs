@@ -121,7 +121,12 @@ impl HostShell for SshConnector {
             return Err(Failure::new(ErrorCode::TargetShell, text));
         }
         let streams = vec![stream("stdout", collected.out), stream("stderr", collected.err)];
-        Ok(Outcome { streams, exit: Some(collected.exit.unwrap_or(Exit::Unknown)), values })
+        Ok(Outcome {
+            streams,
+            exit: Some(collected.exit.unwrap_or(Exit::Unknown)),
+            values,
+            ..Outcome::default()
+        })
     }
 
     async fn login(&self, run: HostRun<'_>) -> Result<Outcome, Failure> {

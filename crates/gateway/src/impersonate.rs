@@ -60,6 +60,11 @@ impl Tool for Impersonate {
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
         let text = "The call is made as another principal".to_owned();
-        Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
+        Answer {
+            text,
+            structured: Value::Object(outcome.values.clone()),
+            is_error: false,
+            ..Answer::default()
+        }
     }
 }

@@ -96,7 +96,12 @@ impl Tool for ReadResource {
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
         let text = outcome.values.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
+        Answer {
+            text,
+            structured: Value::Object(outcome.values.clone()),
+            is_error: false,
+            ..Answer::default()
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod tests {
             text: "shown".to_owned(),
             structured: serde_json::json!({}),
             is_error: false,
+            ..Answer::default()
         })
     }
 

@@ -4,6 +4,7 @@ use model::{Answer, ErrorCode, Failure, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::cap::MAX_DEPTH;
+use crate::rich;
 use crate::visible::make_visible;
 use crate::{Guarded, Report, Scanner};
 
@@ -16,6 +17,7 @@ pub(crate) fn result_holds(scanner: &Scanner, result: &Result<Outcome, Failure>)
                     .values
                     .iter()
                     .any(|(key, value)| scanner.finds(key.as_bytes()) || value_holds(scanner, value))
+                || rich::outcome_holds(scanner, outcome)
                 || matches!(&outcome.exit, Some(model::Exit::Signal(name)) if scanner.finds(name.as_bytes()))
         }
         Err(failure) => [Some(failure.message()), failure.hint(), failure.vendor()]
@@ -27,7 +29,9 @@ pub(crate) fn result_holds(scanner: &Scanner, result: &Result<Outcome, Failure>)
 
 /// Whether a rendered answer holds a leased secret, in its text or in its fields.
 pub(crate) fn answer_holds(scanner: &Scanner, answer: &Answer) -> bool {
-    scanner.finds(answer.text.as_bytes()) || value_holds(scanner, &answer.structured)
+    scanner.finds(answer.text.as_bytes())
+        || value_holds(scanner, &answer.structured)
+        || rich::answer_holds(scanner, answer)
 }
 
 /// The one answer that stands for everything that was withheld: it tells nothing about where the secret was.
@@ -46,6 +50,7 @@ pub(crate) fn withheld() -> Guarded<Answer> {
             "hint": hint,
         }),
         is_error: true,
+        ..Answer::default()
     };
     Guarded { inner, report: Report { withheld: true, ..Report::default() } }
 }
@@ -55,11 +60,13 @@ pub(crate) fn neutralise(answer: Answer, report: &mut Report) -> Answer {
     let (text, marked) = make_visible(&answer.text);
     report.neutralised |= marked;
     let text = text.into_owned();
-    Answer { text, structured: neutralise_value(answer.structured, 0, report), is_error: answer.is_error }
+    let structured = neutralise_value(answer.structured, 0, report);
+    let (content, turn) = rich::neutralise(answer.content, answer.turn, report);
+    Answer { text, structured, is_error: answer.is_error, content, turn }
 }
 
 /// The whole as JSON text (numbers, keys, neighbours) and every string by itself (what a reader gets).
-fn value_holds(scanner: &Scanner, value: &Value) -> bool {
+pub(crate) fn value_holds(scanner: &Scanner, value: &Value) -> bool {
     !scanner.is_empty()
         && (scanner.finds(value.to_string().as_bytes()) || any_string(value, &|text| scanner.finds(text)))
 }
@@ -73,7 +80,7 @@ fn any_string(value: &Value, found: &impl Fn(&[u8]) -> bool) -> bool {
     }
 }
 
-fn neutralise_value(value: Value, depth: usize, report: &mut Report) -> Value {
+pub(crate) fn neutralise_value(value: Value, depth: usize, report: &mut Report) -> Value {
     if depth > MAX_DEPTH {
         report.truncated = true;
         return Value::String("[omitted: nested too deeply]".to_owned());
@@ -95,7 +102,7 @@ fn neutralise_value(value: Value, depth: usize, report: &mut Report) -> Value {
     }
 }
 
-fn neutralise_text(text: String, report: &mut Report) -> String {
+pub(crate) fn neutralise_text(text: String, report: &mut Report) -> String {
     let (visible, marked) = make_visible(&text);
     report.neutralised |= marked;
     visible.into_owned()

@@ -4,6 +4,7 @@ use model::{Outcome, Stream};
 use serde_json::Value;
 
 use crate::Report;
+use crate::rich::cap_content;
 use crate::visible::make_bytes_visible;
 
 /// How deep values may nest before what lies deeper is left out.
@@ -20,6 +21,7 @@ pub(crate) fn cap(mut outcome: Outcome, limit: u64, report: &mut Report) -> Outc
     for value in outcome.values.values_mut() {
         cap_value(value, &mut budget, 0, report);
     }
+    outcome.content = cap_content(outcome.content, limit, report);
     outcome
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod cap;
 mod forms;
 mod pem;
+mod rich;
 mod scanner;
 mod stream;
 mod visible;
@@ -95,6 +96,19 @@ impl Guard {
         let inner = if self.is_transparent() { answer } else { answer::neutralise(answer, &mut report) };
         report.bytes_out = u64::try_from(inner.text.len()).unwrap_or(u64::MAX);
         Guarded { inner, report }
+    }
+
+    /// Passes a text that is shown while its call still runs, if no leased secret is in it.
+    pub fn admit_text(&self, scanner: &Scanner, text: &str) -> Option<Guarded<String>> {
+        if self.is_transparent() {
+            return Some(Guarded { inner: text.to_owned(), report: Report::default() });
+        }
+        if scanner.finds(text.as_bytes()) {
+            return None;
+        }
+        let (visible, neutralised) = visible::make_visible(text);
+        let report = Report { neutralised, ..Report::default() };
+        Some(Guarded { inner: visible.into_owned(), report })
     }
 
     /// Passes a value that holds nothing from a target or an agent (a tool listing).

@@ -95,7 +95,7 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
     let (outcome, message) = match &reply {
         Reply::Protocol(reply) => return send_protocol(reply, id, era),
         Reply::Call(answer) => {
-            let Answer { text, structured, is_error } = answer.inner();
+            let Answer { text, structured, is_error, .. } = answer.inner();
             let outcome = if *is_error { Outcome::ToolError } else { Outcome::Done };
             let result = CallResult::new(text, structured, *is_error, Dress::new(era, SERVER));
             (outcome, wire::write_result(id, &result))

@@ -108,6 +108,12 @@ codes! {
     CredentialSourceDown = "credential.source_down", Network, true;
     /// An argument is wrong.
     InputInvalid = "input.invalid", Caller, false;
+    /// The state that came back with a call is not what was given out for it.
+    InputState = "input.state", Caller, false;
+    /// The call would have to ask what its client cannot be asked.
+    InputAbility = "input.ability", Caller, false;
+    /// The client was asked and did not answer.
+    InputUnanswered = "input.unanswered", Caller, true;
     /// The caller went away or cancelled.
     CallCancelled = "call.cancelled", Caller, true;
     /// The output was larger than what can be kept.

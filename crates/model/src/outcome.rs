@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::{Content, NeedsInput};
+
 /// The raw result of an execution. Nothing of it leaves the gateway before the guard has seen it.
 #[derive(Debug, Clone, Default)]
 pub struct Outcome {
@@ -11,6 +13,10 @@ pub struct Outcome {
     pub exit: Option<Exit>,
     /// Everything else a tool shows, by field name.
     pub values: Map<String, Value>,
+    /// What is shown after the text, for tools whose answers are more than text.
+    pub content: Vec<Content>,
+    /// What the client must say before the tool can go on; the rest is not shown then.
+    pub needs: Option<NeedsInput>,
 }
 
 /// One stream of bytes from a target.

@@ -30,7 +30,7 @@ pub fn denied(denial: &Denial) -> Answer {
         "fault": denial.code.fault().as_str(),
         "retry": denial.code.retry(),
     });
-    Answer { text, structured, is_error: true }
+    Answer { text, structured, is_error: true, ..Answer::default() }
 }
 
 /// A failure as a tool result. What only the operator may read stays out.
@@ -56,7 +56,7 @@ pub fn failed(failure: &Failure) -> Answer {
         put("rule", Value::Null);
         put("allowed_instead", json!([]));
     }
-    Answer { text, structured: Value::Object(structured), is_error: true }
+    Answer { text, structured: Value::Object(structured), is_error: true, ..Answer::default() }
 }
 
 fn push_line(text: &mut String, label: &str, value: Option<&str>) {

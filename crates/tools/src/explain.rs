@@ -108,5 +108,5 @@ pub(crate) fn render_dry_run(outcome: &Outcome) -> Answer {
         text.push_str(if i == 0 { "\nAllowed instead:\n  " } else { "\n  " });
         text.push_str(line);
     }
-    Answer { text, structured: Value::Object(values.clone()), is_error: false }
+    Answer { text, structured: Value::Object(values.clone()), is_error: false, ..Answer::default() }
 }

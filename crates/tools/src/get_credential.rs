@@ -117,7 +117,12 @@ impl Tool for GetCredential {
             field("username"),
             field("address")
         );
-        Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
+        Answer {
+            text,
+            structured: Value::Object(outcome.values.clone()),
+            is_error: false,
+            ..Answer::default()
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl Tool for ReleaseCredential {
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
         let text = "The handle has been released".to_owned();
-        Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
+        Answer {
+            text,
+            structured: Value::Object(outcome.values.clone()),
+            is_error: false,
+            ..Answer::default()
+        }
     }
 }

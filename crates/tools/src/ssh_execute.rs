@@ -118,7 +118,7 @@ impl Tool for SshExecute {
             "stderr": stderr,
             "truncated": outcome.streams.iter().any(|s| s.total > u64::try_from(s.bytes.len()).unwrap_or(u64::MAX)),
         });
-        Answer { text, structured, is_error: false }
+        Answer { text, structured, is_error: false, ..Answer::default() }
     }
 }
 

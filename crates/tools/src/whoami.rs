@@ -61,7 +61,7 @@ impl Tool for Whoami {
             joined(values.get("groups")),
             joined(values.get("tools"))
         );
-        Answer { text, structured: Value::Object(values.clone()), is_error: false }
+        Answer { text, structured: Value::Object(values.clone()), is_error: false, ..Answer::default() }
     }
 }
 

@@ -95,7 +95,12 @@ impl<A: Act> Tool for Verb<A> {
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
         let text = self.act.text(&outcome.values);
-        Answer { text, structured: Value::Object(outcome.values.clone()), is_error: false }
+        Answer {
+            text,
+            structured: Value::Object(outcome.values.clone()),
+            is_error: false,
+            ..Answer::default()
+        }
     }
 }
 

@@ -189,9 +189,13 @@ async fn what_the_guard_did_is_in_the_completion() {
         streams: vec![model::Stream { name: "stdout", bytes: b"correct horse battery".to_vec(), total: 21 }],
         ..model::Outcome::default()
     };
-    let guarded = guard::Guard::new().admit(&guard::Scanner::new(&secret), 100, Ok(outcome), |_| {
-        model::Answer { text: String::new(), structured: json!({}), is_error: false }
-    });
+    let guarded =
+        guard::Guard::new().admit(&guard::Scanner::new(&secret), 100, Ok(outcome), |_| model::Answer {
+            text: String::new(),
+            structured: json!({}),
+            is_error: false,
+            ..model::Answer::default()
+        });
     let pending = journal.pending(&principal(), origin(), &tool());
     let facts = CompletionFacts {
         event: "secret_in_output",

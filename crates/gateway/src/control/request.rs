@@ -166,11 +166,11 @@ impl Reply {
     pub(super) fn read(line: &[u8]) -> Result<Self, serde_json::Error> {
         let raw: RawReply = serde_json::from_slice(line)?;
         let RawAnswer { text, structured, is_error } = raw.answer;
-        Ok(Self { answer: Answer { text, structured, is_error }, exit: raw.exit })
+        Ok(Self { answer: Answer { text, structured, is_error, ..Answer::default() }, exit: raw.exit })
     }
 
     pub(super) fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let Answer { text, structured, is_error } = self.answer.clone();
+        let Answer { text, structured, is_error, .. } = self.answer.clone();
         let raw = RawReply { answer: RawAnswer { text, structured, is_error }, exit: self.exit };
         let mut line = serde_json::to_vec(&raw)?;
         line.push(b'\n');

@@ -131,7 +131,12 @@ async fn attach(
     match verbs.attach(os_user, as_principal).await {
         Err(failure) => tell(&mut stream, &Reply::failed(&failure)).await,
         Ok(identity) => {
-            let attached = Answer { text: "attached".to_owned(), structured: json!({}), is_error: false };
+            let attached = Answer {
+                text: "attached".to_owned(),
+                structured: json!({}),
+                is_error: false,
+                ..Answer::default()
+            };
             tell(&mut stream, &Reply::new(attached)).await?;
             verbs.converse(stream, identity, stop.clone()).await;
             Ok(())

@@ -37,7 +37,7 @@ impl Verbs for Echo {
             "dry_run": request.dry_run,
             "has_secret": request.secret.is_some(),
         });
-        Reply::new(Answer { text: String::new(), structured, is_error: false })
+        Reply::new(Answer { text: String::new(), structured, is_error: false, ..Answer::default() })
     }
 
     async fn attach(&self, _os_user: &str, as_principal: Option<&str>) -> Result<Identity, Failure> {
@@ -177,10 +177,15 @@ fn exit_codes_follow_the_answer() {
         ("auth.failed", true, 3),
         ("approval.required", true, 4),
     ] {
-        let answer = Answer { text: String::new(), structured: json!({ "code": code }), is_error };
+        let answer = Answer {
+            text: String::new(),
+            structured: json!({ "code": code }),
+            is_error,
+            ..Answer::default()
+        };
         assert_eq!(Reply::new(answer).exit, exit, "{code}");
     }
-    let plain = Answer { text: String::new(), structured: Value::Null, is_error: true };
+    let plain = Answer { text: String::new(), structured: Value::Null, is_error: true, ..Answer::default() };
     assert_eq!(Reply::new(plain).exit, 2);
 }
 

@@ -144,7 +144,7 @@ impl Operators {
         let names: Vec<&str> = tools.iter().map(|tool| tool.spec().name.as_str()).collect();
         let text = if names.is_empty() { "no tools".to_owned() } else { names.join("\n") };
         let listed: Vec<Value> = tools.iter().map(|tool| listing(tool.spec())).collect();
-        Ok(Answer { text, structured: json!({ "tools": listed }), is_error: false })
+        Ok(Answer { text, structured: json!({ "tools": listed }), is_error: false, ..Answer::default() })
     }
 }
 

@@ -1,7 +1,10 @@
 //! The stage as the pipeline calls it.
 
 use guard::{Guard, Scanner};
-use model::{Answer, ErrorCode, Exit, Failure, Outcome, Stream};
+use model::{
+    Answer, Asked, Content, ErrorCode, Exit, Failure, Media, NeedsInput, Outcome, Question, ResourceBody,
+    ResourceContent, Stream, Turn,
+};
 use serde_json::{Value, json};
 
 use crate::scanner;
@@ -24,12 +27,13 @@ fn render(result: Result<&Outcome, &Failure>) -> Answer {
             let texts: Vec<String> =
                 outcome.streams.iter().map(|s| String::from_utf8_lossy(&s.bytes).into_owned()).collect();
             let structured = json!({ "streams": texts, "values": outcome.values });
-            Answer { text: texts.join("--- stderr ---\n"), structured, is_error: false }
+            Answer { text: texts.join("--- stderr ---\n"), structured, is_error: false, ..Answer::default() }
         }
         Err(failure) => Answer {
             text: format!("{}\n{}", failure.message(), failure.hint().unwrap_or_default()),
             structured: json!({ "code": failure.code().as_str(), "vendor": failure.vendor() }),
             is_error: true,
+            ..Answer::default()
         },
     }
 }
@@ -80,7 +84,7 @@ fn what_only_rendering_brings_together_is_found() {
         Guard::new().admit(&scanner(&[SECRET]), 100, Ok(outcome(b"correct horse", b"battery")), |result| {
             let outcome = result.unwrap();
             let texts: Vec<_> = outcome.streams.iter().map(|s| String::from_utf8_lossy(&s.bytes)).collect();
-            Answer { text: texts.join(" "), structured: json!({}), is_error: false }
+            Answer { text: texts.join(" "), structured: json!({}), is_error: false, ..Answer::default() }
         });
     assert!(guarded.report().withheld);
 }
@@ -104,7 +108,7 @@ fn values_nested_too_deeply_are_left_out_and_marked() {
     for _ in 0..100 {
         deep = Value::Array(vec![deep]);
     }
-    let answer = Answer { text: "t".into(), structured: deep, is_error: false };
+    let answer = Answer { text: "t".into(), structured: deep, is_error: false, ..Answer::default() };
     let guarded = Guard::new().admit_answer(answer);
     assert!(guarded.report().truncated);
     let text = guarded.inner().structured.to_string();
@@ -125,4 +129,53 @@ fn positive_control_the_transparent_guard_lets_a_secret_through() {
     let guarded =
         Guard::transparent().admit(&scanner(&[SECRET]), 3, Ok(outcome(SECRET.as_bytes(), b"\x1b")), render);
     assert!(guarded.inner().text.contains(SECRET) && guarded.inner().text.contains('\u{1b}'));
+}
+
+fn resource(text: &str) -> Content {
+    let body = ResourceBody::Text(text.to_owned());
+    Content::Resource(ResourceContent { uri: "a:b".into(), mime_type: "text/plain".into(), body })
+}
+
+#[test]
+fn a_secret_in_contents_or_questions_withholds_everything() {
+    let media = |bytes: &[u8]| Media { bytes: bytes.to_vec(), mime_type: "image/png".into() };
+    let ask =
+        |question: Question| NeedsInput { questions: [("name".to_owned(), question)].into(), carried: None };
+    let form = Question::Form { message: "innocent".into(), schema: json!({ "default": SECRET }) };
+    let sample = Question::Sample { prompt: format!("say {SECRET}"), max_tokens: 1 };
+    for content in [
+        Content::Text(format!("x{SECRET}")),
+        resource(SECRET),
+        Content::Image(media(b"\x89PNG correct horse battery")),
+        Content::Audio(media(b"Y29ycmVjdCBob3JzZSBiYXR0ZXJ5")),
+    ] {
+        assert_withheld(Ok(Outcome { content: vec![content], ..outcome(b"innocent", b"") }));
+    }
+    for needs in
+        [ask(form), ask(sample), NeedsInput { carried: Some(json!([SECRET])), ..NeedsInput::default() }]
+    {
+        assert_withheld(Ok(Outcome { needs: Some(needs), ..outcome(b"innocent", b"") }));
+    }
+}
+
+#[test]
+fn contents_and_questions_are_made_visible_and_bounded() {
+    let content = vec![Content::Text("a\u{202e}b".into()), resource(&"x".repeat(100)), resource("\u{200b}")];
+    let shown = |result: Result<&Outcome, &Failure>| {
+        let question = Question::Page { message: "\u{1b}[2J".into(), url: "https://a".into() };
+        let asked = Asked { questions: [("q".to_owned(), question)].into(), state: None };
+        Answer { content: result.unwrap().content.clone(), turn: Turn::Client(asked), ..Answer::default() }
+    };
+    let result = Ok(Outcome { content, ..Outcome::default() });
+    let guarded = Guard::new().admit(&scanner(&[SECRET]), 50, result, shown);
+    assert!(guarded.report().truncated && guarded.report().neutralised);
+    assert_eq!(guarded.report().bytes_omitted, 100);
+    let all = format!("{:?}", guarded.inner());
+    assert!(all.contains("100 bytes are more than may be shown"), "{all}");
+    assert_eq!(guarded.inner().content[0], Content::Text(r"a\u{202e}b".into()));
+    assert_eq!(guarded.inner().content[2], resource(r"\u{200b}"));
+    let Turn::Client(asked) = &guarded.inner().turn else { panic!("{all}") };
+    assert!(matches!(&asked.questions["q"], Question::Page { message, .. } if message == r"\u{1b}[2J"));
+    assert!(Guard::new().admit_text(&scanner(&[SECRET]), SECRET).is_none());
+    assert_eq!(Guard::new().admit_text(&scanner(&[SECRET]), "plain").unwrap().inner(), "plain");
 }

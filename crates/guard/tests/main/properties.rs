@@ -37,7 +37,7 @@ fn admit(secret: &str, output: Vec<u8>) -> guard::Guarded<Answer> {
     let secrets = [Secret::new(secret.to_owned())];
     Guard::new().admit(&Scanner::new(&secrets), 1 << 20, Ok(outcome), |result| {
         let text = result.map(|o| String::from_utf8_lossy(&o.streams[0].bytes).into_owned()).unwrap();
-        Answer { structured: json!({ "stdout": text }), text, is_error: false }
+        Answer { structured: json!({ "stdout": text }), text, is_error: false, ..Answer::default() }
     })
 }
 

@@ -119,7 +119,7 @@ impl Gate for TestGate {
                 _ => json!({ "status": "failed" }),
             };
             let is_error = structured["status"] == "failed";
-            Ok(Recorded::for_test(Answer { text: structured.to_string(), structured, is_error }))
+            Ok(Recorded::for_test(Answer { text: structured.to_string(), structured, is_error, ..Answer::default() }))
         })
         .await
         .unwrap()
