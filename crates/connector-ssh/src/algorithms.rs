@@ -42,11 +42,12 @@ pub(crate) const HOST_KEYS: &[Algorithm] = &[
 ];
 
 /// What is offered to a host, the algorithms of its known keys first, so that a host with several keys shows
-/// one that can be checked.
-pub(crate) fn offered(known: &[Algorithm]) -> Preferred {
+/// one that can be checked. Certificates are asked for, before all keys, only where an authority could vouch.
+pub(crate) fn offered(known: &[Algorithm], certificates: bool) -> Preferred {
     let (first, rest): (Vec<_>, Vec<_>) =
         HOST_KEYS.iter().cloned().partition(|ours| known.iter().any(|known| same_key_type(ours, known)));
-    only(first.into_iter().chain(rest).collect())
+    let host_key_certificates = if certificates { Cow::Borrowed(HOST_KEYS) } else { Cow::Borrowed(&[][..]) };
+    Preferred { host_key_certificates, ..only(first.into_iter().chain(rest).collect()) }
 }
 
 /// What is offered when a key of one of these algorithms, and no other, is wanted.
@@ -85,13 +86,27 @@ pub(crate) fn weakness(names: &Names) -> Option<&'static str> {
 
 /// Whether a host key is of a kind and size that is accepted at all.
 pub(crate) fn acceptable(key: &PublicKey) -> Result<(), String> {
+    acceptable_as(key, "host key").map_err(|why| format!("its {why}"))
+}
+
+/// Whether an authority's key, and the algorithm that it signed a certificate with, are accepted. RSA only with SHA-2.
+pub(crate) fn acceptable_authority(key: &PublicKey, signed_with: &Algorithm) -> Result<(), String> {
+    acceptable_as(key, "key")?;
+    if HOST_KEYS.contains(signed_with) {
+        Ok(())
+    } else {
+        Err("signature is made with SHA-1 or another algorithm that is not accepted".to_owned())
+    }
+}
+
+fn acceptable_as(key: &PublicKey, what: &str) -> Result<(), String> {
     let algorithm = key.algorithm();
     if !HOST_KEYS.iter().any(|ours| same_key_type(ours, &algorithm)) {
-        return Err("its host key is of a kind that is not accepted".to_owned());
+        return Err(format!("{what} is of a kind that is not accepted"));
     }
     match key.key_data().rsa() {
         Some(rsa) if rsa.key_size() < SMALLEST_RSA => {
-            Err(format!("its RSA host key has {} bits, fewer than {SMALLEST_RSA}", rsa.key_size()))
+            Err(format!("RSA {what} has {} bits, fewer than {SMALLEST_RSA}", rsa.key_size()))
         }
         Some(_) | None => Ok(()),
     }

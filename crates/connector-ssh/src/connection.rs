@@ -7,11 +7,10 @@ use std::time::Duration;
 use broker::CredentialKey;
 use model::{BootInstant, Clock};
 use russh::client::Handle;
-use russh::keys::{HashAlg, PublicKey};
 use tokio_util::sync::CancellationToken;
 
 use crate::gatekeeper::{Gatekeeper, Seen};
-use crate::known_hosts::KnownHosts;
+use crate::known_hosts::{KnownHosts, Shown};
 use crate::leash::Allowance;
 use crate::pool::Pool;
 
@@ -26,7 +25,7 @@ pub(crate) struct Connection {
     pub(crate) handle: Handle<Gatekeeper>,
     pub(crate) address: SocketAddr,
     pub(crate) user: String,
-    pub(crate) host_key: PublicKey,
+    pub(crate) host_key: Shown,
     /// Which secret it was made with; `None` if it serves one call only.
     pub(crate) key: Option<CredentialKey>,
     pub(crate) seen: Arc<Seen>,
@@ -60,7 +59,7 @@ pub(crate) struct Parts {
     pub(crate) handle: Handle<Gatekeeper>,
     pub(crate) address: SocketAddr,
     pub(crate) user: String,
-    pub(crate) host_key: PublicKey,
+    pub(crate) host_key: Shown,
     pub(crate) key: Option<CredentialKey>,
     pub(crate) seen: Arc<Seen>,
     pub(crate) leash: CancellationToken,
@@ -90,7 +89,7 @@ impl Connection {
 
     /// The host key's fingerprint.
     pub(crate) fn fingerprint(&self) -> String {
-        self.host_key.fingerprint(HashAlg::Sha256).to_string()
+        self.host_key.fingerprint()
     }
 
     /// Whether the host key is trusted, asking `check` only if these known hosts have not said so before.

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use model::Timestamp;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
-use russh::keys::{HashAlg, PublicKey, PublicKeyOrCertificate};
+use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, Names};
 
 use crate::algorithms;
-use crate::known_hosts::{KnownHosts, Standing};
+use crate::known_hosts::{KnownHosts, Shown, Standing};
 
 /// Most banners that are looked at before a login; more end the connection.
 const MOST_BANNERS: u32 = 64;
@@ -29,6 +30,8 @@ pub(crate) enum KeyCheck {
         address: String,
         /// The port.
         port: u16,
+        /// When: certificates are valid for a time.
+        now: Timestamp,
         /// Whether unknown and changed keys are accepted with a warning.
         insecure: bool,
     },
@@ -39,7 +42,7 @@ pub(crate) enum KeyCheck {
 /// What was learnt on the way.
 #[derive(Default)]
 pub(crate) struct Seen {
-    key: Mutex<Option<PublicKey>>,
+    shown: Mutex<Option<Shown>>,
     end: Mutex<Option<String>>,
 }
 
@@ -60,6 +63,8 @@ pub(crate) struct Refused {
     pub(crate) standing: Standing,
     pub(crate) algorithm: String,
     pub(crate) fingerprint: String,
+    /// Who signed the certificate that it came in.
+    pub(crate) authority: Option<String>,
 }
 
 impl From<russh::Error> for Broken {
@@ -69,9 +74,9 @@ impl From<russh::Error> for Broken {
 }
 
 impl Seen {
-    /// The host's key, once it was shown.
-    pub(crate) fn key(&self) -> Option<PublicKey> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What the host showed, once it has.
+    pub(crate) fn shown(&self) -> Option<Shown> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How the connection ended, once it has.
@@ -85,32 +90,38 @@ impl Gatekeeper {
         Self { check, seen, banners: 0 }
     }
 
-    fn judge(&self, key: &PublicKey) -> Result<bool, Broken> {
-        let (hosts, address, port, insecure) = match &self.check {
-            KeyCheck::Known { hosts, address, port, insecure } => (hosts, address, *port, *insecure),
+    fn judge(&self, shown: &Shown) -> Result<bool, Broken> {
+        let (hosts, address, port, now, insecure) = match &self.check {
+            KeyCheck::Known { hosts, address, port, now, insecure } => {
+                (hosts, address, *port, *now, *insecure)
+            }
             KeyCheck::Scan => return Ok(false),
         };
-        algorithms::acceptable(key).map_err(Broken::Weak)?;
-        let standing = hosts.lookup(address, port, key);
+        algorithms::acceptable(shown.key()).map_err(Broken::Weak)?;
+        let standing = hosts.judge(address, port, shown, now);
         let refused = match standing {
             Standing::Trusted => return Ok(true),
-            Standing::Unknown { .. } | Standing::Changed { .. } if insecure => {
+            Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Uncertified { .. }
+                if insecure =>
+            {
                 tracing::warn!(
                     address,
                     port,
-                    fingerprint = %key.fingerprint(HashAlg::Sha256),
+                    fingerprint = shown.fingerprint(),
                     "host key accepted without being known: `insecure = [\"hostkey\"]`"
                 );
                 return Ok(true);
             }
-            refused @ (Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Revoked { .. }) => {
-                refused
-            }
+            refused @ (Standing::Unknown { .. }
+            | Standing::Changed { .. }
+            | Standing::Uncertified { .. }
+            | Standing::Revoked { .. }) => refused,
         };
         Err(Broken::HostKey(Box::new(Refused {
             standing: refused,
-            algorithm: key.algorithm().to_string(),
-            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            algorithm: shown.algorithm().to_string(),
+            fingerprint: shown.fingerprint(),
+            authority: shown.authority(),
         })))
     }
 }
@@ -128,13 +139,9 @@ impl Handler for Gatekeeper {
     }
 
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Broken> {
-        let PublicKeyOrCertificate::PublicKey { key, .. } = shown else {
-            return Err(Broken::Weak(
-                "it shows a host certificate, and certificates are not understood yet".to_owned(),
-            ));
-        };
-        *self.seen.key.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
-        self.judge(key)
+        let shown = Shown::from(shown);
+        *self.seen.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown.clone());
+        self.judge(&shown)
     }
 
     async fn kex_done(

@@ -24,6 +24,6 @@ mod settings;
 mod way;
 
 pub use connector::SshConnector;
-pub use known_hosts::{Entry, HostKeyFiles, KnownHosts, KnownHostsError, Standing};
+pub use known_hosts::{BadCertificate, Entry, HostKeyFiles, KnownHosts, KnownHostsError, Shown, Standing};
 pub use scan::{ScanError, ScannedKey, scan};
 pub use settings::SshSettings;

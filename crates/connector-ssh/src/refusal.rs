@@ -35,33 +35,60 @@ pub(crate) fn unreadable(error: &KnownHostsError) -> Failure {
 }
 
 fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> Failure {
-    let Refused { standing, algorithm, fingerprint } = refused;
+    let Refused { standing, algorithm, fingerprint, authority } = refused;
     let (name, at) = (&host.name, at(host));
     match standing {
-        Standing::Unknown { authority: true } => Failure::new(
+        Standing::Unknown { authority: true } => {
+            let shown = match authority {
+                Some(other) => format!("its certificate is signed by another one, {other}"),
+                None => "the host shows no certificate".to_owned(),
+            };
+            Failure::new(
+                ErrorCode::TargetHostkeyUnknown,
+                format!("the host key of `{name}` is not known: a certificate authority is, but {shown} ({algorithm} {fingerprint})"),
+            )
+            .with_hint(format!("have the host's key signed, or compare its fingerprint, then `portcullis hostkey scan {at}`"))
+        }
+        Standing::Uncertified { by, why } => Failure::new(
             ErrorCode::TargetHostkeyUnknown,
-            format!("the host key of `{name}` is not known: only a certificate authority is, and host certificates are not understood yet ({algorithm} {fingerprint})"),
+            format!(
+                "the host certificate of `{name}` does not prove who it is: {why} ({algorithm} {fingerprint})"
+            ),
         )
-        .with_hint(format!("compare the fingerprint on the host, then `portcullis hostkey scan {at}`")),
+        .with_internal(by.place())
+        .with_hint("the host's operator renews it, with the name that the inventory has as `address`"),
         Standing::Unknown { authority: false } | Standing::Trusted => {
             let files: Vec<String> = missing.iter().map(|file| format!("`{}`", file.display())).collect();
-            let absent = if files.is_empty() { String::new() } else { format!(" (not there: {})", files.join(", ")) };
+            let absent =
+                if files.is_empty() { String::new() } else { format!(" (not there: {})", files.join(", ")) };
             Failure::new(
                 ErrorCode::TargetHostkeyUnknown,
                 format!("the host key of `{name}` is not known ({algorithm} {fingerprint})"),
             )
-            .with_hint(format!("compare the fingerprint on the host, then `portcullis hostkey scan {at}`{absent}"))
+            .with_hint(format!(
+                "compare the fingerprint on the host, then `portcullis hostkey scan {at}`{absent}"
+            ))
         }
         Standing::Changed { known } => {
             let of_this_kind = known.iter().any(|entry| entry.algorithm() == *algorithm);
-            let kinds: Vec<String> = known.iter().map(|e| format!("{} {}", e.algorithm(), e.fingerprint())).take(4).collect();
-            let what = if of_this_kind { "is not the known one" } else { "is of another algorithm than the known ones" };
+            let kinds: Vec<String> =
+                known.iter().map(|e| format!("{} {}", e.algorithm(), e.fingerprint())).take(4).collect();
+            let what = if of_this_kind {
+                "is not the known one"
+            } else {
+                "is of another algorithm than the known ones"
+            };
             Failure::new(
                 ErrorCode::TargetHostkeyChanged,
-                format!("the host key of `{name}` {what}: it shows {algorithm} {fingerprint}, known is {}", kinds.join(", ")),
+                format!(
+                    "the host key of `{name}` {what}: it shows {algorithm} {fingerprint}, known is {}",
+                    kinds.join(", ")
+                ),
             )
             .with_internal(known.iter().map(|entry| entry.place()).collect::<Vec<_>>().join(", "))
-            .with_hint("somebody may be in the middle: ask the host's operator before anything is trusted anew")
+            .with_hint(
+                "somebody may be in the middle: ask the host's operator before anything is trusted anew",
+            )
         }
         Standing::Revoked { by } => Failure::new(
             ErrorCode::TargetHostkeyChanged,

@@ -102,7 +102,7 @@ async fn show(stream: TcpStream, algorithms: Vec<Algorithm>) -> Option<PublicKey
     let handshake = tokio::spawn(russh::client::connect_stream(Arc::new(config), stream, gatekeeper));
     // It always fails: the gatekeeper refuses every key once it has seen it.
     let _ = tokio::time::timeout(PATIENCE, handshake).await;
-    seen.key()
+    seen.shown().map(|shown| shown.key().clone())
 }
 
 fn scanned(key: &PublicKey, address: &str, port: u16) -> ScannedKey {

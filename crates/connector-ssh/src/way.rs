@@ -149,7 +149,7 @@ impl<'a> Way<'a> {
             Err(Failure::new(ErrorCode::TargetTimeout, text))
         })?;
         let host_key =
-            seen.key().ok_or_else(|| Failure::new(ErrorCode::Internal, "a login without a host key"))?;
+            seen.shown().ok_or_else(|| Failure::new(ErrorCode::Internal, "a login without a host key"))?;
         cut.disarm();
         let (user, key) = (self.shelf.user.clone(), self.key.clone());
         let parts = Parts { handle, address, user, host_key, key, seen, leash, allowance };
@@ -170,27 +170,38 @@ impl<'a> Way<'a> {
             hosts: Arc::clone(&self.known),
             address: self.host.address.clone(),
             port: self.host.port,
+            now: self.clock.now(),
             insecure: self.now.settings.insecure_hostkey,
         }
     }
 
     fn config(&self) -> Arc<Config> {
-        let known = self.known.algorithms(&self.host.address, self.host.port);
+        let (address, port) = (&self.host.address, self.host.port);
+        let known = self.known.algorithms(address, port);
+        let certificates = self.known.has_authority(address, port);
         Arc::new(Config {
             client_id: russh::SshId::Standard("SSH-2.0-portcullis".into()),
-            preferred: algorithms::offered(&known),
+            preferred: algorithms::offered(&known, certificates),
             ..Config::default()
         })
     }
 
-    /// Whether a connection's host key is still a known one.
+    /// Whether a connection's host key is still a known one. What a certificate proved is asked anew each time, for its
+    /// time may be over.
     fn trusts(&self, connection: &Connection) -> bool {
-        let standing = || self.known.lookup(&self.host.address, self.host.port, &connection.host_key);
-        connection.vouched(&self.known, &self.host.address, || match standing() {
+        let (host, shown, now) = (self.host, &connection.host_key, self.clock.now());
+        let standing = || self.known.judge(&host.address, host.port, shown, now);
+        let check = || match standing() {
             Standing::Trusted => true,
-            Standing::Unknown { .. } | Standing::Changed { .. } => self.now.settings.insecure_hostkey,
+            Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Uncertified { .. } => {
+                self.now.settings.insecure_hostkey
+            }
             Standing::Revoked { .. } => false,
-        })
+        };
+        match shown.certificate() {
+            Some(_) => check(),
+            None => connection.vouched(&self.known, &host.address, check),
+        }
     }
 }
 

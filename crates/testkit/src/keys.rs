@@ -48,14 +48,29 @@ impl KeyPair {
 
     /// The public key as `authorized_keys` wants it: kind, base64, comment.
     pub fn public_line(&self) -> String {
-        let public =
-            self.path.with_file_name(format!("{}.pub", self.path.file_name().unwrap().to_str().unwrap()));
-        std::fs::read_to_string(public).expect("the public key can be read").trim().to_owned()
+        std::fs::read_to_string(self.beside(".pub")).expect("the public key can be read").trim().to_owned()
     }
 
     /// Kind and base64 alone, as known_hosts files want it.
     pub fn public_key(&self) -> String {
         self.public_line().split(' ').take(2).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Signs another key as its authority does, with more arguments of `ssh-keygen -s` (`-h` for a host, `-n` for names,
+    /// `-V` for the time). The certificate lies beside that key; this is its file.
+    pub fn certify(&self, subject: &Self, arguments: &[&str]) -> PathBuf {
+        run(Command::new(program("ssh-keygen"))
+            .args(["-q", "-I", "portcullis-test", "-s"])
+            .arg(&self.path)
+            .args(arguments)
+            .arg(subject.beside(".pub")));
+        subject.beside("-cert.pub")
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(suffix);
+        name.into()
     }
 
     /// `SHA256:...`

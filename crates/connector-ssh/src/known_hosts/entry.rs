@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::{HostPatterns, Marker};
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{HashAlg, PublicKey};
 use sha1::Sha1;
 
@@ -108,8 +109,8 @@ impl Entry {
         }
     }
 
-    pub(super) fn has_key(&self, key: &PublicKey) -> bool {
-        self.key.key_data() == key.key_data()
+    pub(super) fn has_key(&self, key: &KeyData) -> bool {
+        self.key.key_data() == key
     }
 }
 

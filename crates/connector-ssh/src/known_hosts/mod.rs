@@ -4,18 +4,24 @@
 //! error, a key of another algorithm for a known host is a changed key, and a revoked key stays revoked
 //! whatever other files say.
 
+mod certificate;
 mod entry;
 mod files;
+mod shown;
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 
+use model::Timestamp;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 
+pub use self::certificate::BadCertificate;
 pub use self::entry::Entry;
 use self::entry::Unusable;
 pub use self::files::HostKeyFiles;
+pub use self::shown::Shown;
 
 /// A known hosts file larger than this is refused.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -31,12 +37,19 @@ pub struct KnownHosts {
 /// What the files say about a key that a host showed.
 #[derive(Debug, Clone)]
 pub enum Standing {
-    /// An entry of this host has exactly this key.
+    /// An entry of this host has exactly this key, or its authority has signed a certificate that passes.
     Trusted,
     /// No entry speaks of this host.
     Unknown {
-        /// Whether a `@cert-authority` line does; host certificates are not understood yet.
+        /// Whether a `@cert-authority` line does, and the host did not show what that authority signed.
         authority: bool,
+    },
+    /// An authority that is known for this host signed the certificate, but it does not pass.
+    Uncertified {
+        /// The authority's line.
+        by: Box<Entry>,
+        /// What is wrong with the certificate.
+        why: BadCertificate,
     },
     /// Entries speak of this host, with other keys.
     Changed {
@@ -75,17 +88,54 @@ impl KnownHosts {
         Ok(all)
     }
 
-    /// What is known about `key` on this address, as the inventory writes it, and port.
-    pub fn lookup(&self, address: &str, port: u16, key: &PublicKey) -> Standing {
+    /// What is known about what a host `shown` on this address, as the inventory writes it, and port, at this time.
+    ///
+    /// As OpenSSH does: a certificate whose authority is not known, or that does not pass, is looked at once more as
+    /// the bare key it holds, which may be known by itself.
+    pub fn judge(&self, address: &str, port: u16, shown: &Shown, now: Timestamp) -> Standing {
         let (name, bare) = names(address, port);
-        let speaks = |entry: &&Entry| entry.covers(&name);
-        let revoked = |entry: &&Entry| {
-            entry.revokes() && entry.has_key(key) && (entry.covers(&name) || entry.covers(&bare))
+        let certificate = shown.certificate();
+        let in_it = |entry: &Entry| {
+            entry.has_key(shown.key().key_data())
+                || certificate.is_some_and(|c| entry.has_key(c.signature_key()))
         };
+        let revoked =
+            |entry: &&Entry| entry.revokes() && in_it(entry) && (entry.covers(&name) || entry.covers(&bare));
         if let Some(by) = self.entries.iter().find(revoked) {
             return Standing::Revoked { by: Box::new(by.clone()) };
         }
-        let known: Vec<&Entry> = self.entries.iter().filter(|e| e.marker.is_none()).filter(speaks).collect();
+        let mut refused = None;
+        if let Some(certificate) = certificate
+            && let Some(by) = self.authority(&name, &bare, certificate.signature_key())
+        {
+            match certificate::check(certificate, &bare, now) {
+                Ok(()) => return Standing::Trusted,
+                Err(why) => refused = Some(Standing::Uncertified { by: Box::new(by.clone()), why }),
+            }
+        }
+        match (self.bare_key(&name, &bare, shown.key().key_data()), refused) {
+            (Standing::Trusted, _) => Standing::Trusted,
+            (_, Some(refused)) => refused,
+            (standing, None) => standing,
+        }
+    }
+
+    /// Whether some authority may vouch for this host, so that a certificate is worth asking for.
+    pub fn has_authority(&self, address: &str, port: u16) -> bool {
+        let (name, bare) = names(address, port);
+        self.entries.iter().any(|e| e.is_authority() && (e.covers(&name) || e.covers(&bare)))
+    }
+
+    /// The line of the authority with this key that may vouch for this host.
+    fn authority(&self, name: &str, bare: &str, key: &KeyData) -> Option<&Entry> {
+        let of =
+            |name: &str| self.entries.iter().find(|e| e.is_authority() && e.has_key(key) && e.covers(name));
+        of(name).or_else(|| of(bare))
+    }
+
+    fn bare_key(&self, name: &str, bare: &str, key: &KeyData) -> Standing {
+        let plain = |entry: &&Entry| entry.marker.is_none();
+        let known: Vec<&Entry> = self.entries.iter().filter(plain).filter(|e| e.covers(name)).collect();
         if known.iter().any(|entry| entry.has_key(key)) {
             return Standing::Trusted;
         }
@@ -93,10 +143,11 @@ impl KnownHosts {
             return Standing::Changed { known: known.into_iter().cloned().collect() };
         }
         // As OpenSSH does: the very key that is known without a port is trusted on any port.
-        if self.entries.iter().any(|e| e.marker.is_none() && e.covers(&bare) && e.has_key(key)) {
+        if self.entries.iter().filter(plain).any(|e| e.covers(bare) && e.has_key(key)) {
             return Standing::Trusted;
         }
-        Standing::Unknown { authority: self.entries.iter().any(|e| e.is_authority() && e.covers(&name)) }
+        let authority = |e: &Entry| e.is_authority() && (e.covers(name) || e.covers(bare));
+        Standing::Unknown { authority: self.entries.iter().any(authority) }
     }
 
     /// The algorithms of the keys that are known for this address, so that they are asked for first.

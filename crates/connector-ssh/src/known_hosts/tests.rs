@@ -2,16 +2,27 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
+use model::Timestamp;
 use proptest::prelude::*;
 use russh::keys::PublicKey;
 
-use super::{HostKeyFiles, KnownHosts, Standing};
+use super::{HostKeyFiles, KnownHosts, Shown, Standing};
 
 const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
 const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
 
 fn key(text: &str) -> PublicKey {
     PublicKey::from_openssh(text).unwrap()
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000)
+}
+
+impl KnownHosts {
+    fn lookup(&self, address: &str, port: u16, key: &PublicKey) -> Standing {
+        self.judge(address, port, &Shown::bare(key.clone()), at())
+    }
 }
 
 fn load(files: &[&str]) -> Result<KnownHosts, super::KnownHostsError> {
@@ -34,6 +45,7 @@ fn standing(files: &[&str], address: &str, port: u16, offered: &str) -> &'static
         Standing::Unknown { authority: false } => "unknown",
         Standing::Unknown { authority: true } => "authority",
         Standing::Changed { .. } => "changed",
+        Standing::Uncertified { .. } => "uncertified",
         Standing::Revoked { .. } => "revoked",
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod host_certificates;
 mod hostile;
 mod logins;
 mod pooling;
