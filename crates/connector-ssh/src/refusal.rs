@@ -35,20 +35,9 @@ pub(crate) fn unreadable(error: &KnownHostsError) -> Failure {
 }
 
 fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> Failure {
-    let Refused { standing, algorithm, fingerprint, authority } = refused;
-    let (name, at) = (&host.name, at(host));
+    let Refused { standing, algorithm, fingerprint, authority: _ } = refused;
+    let name = &host.name;
     match standing {
-        Standing::Unknown { authority: true } => {
-            let shown = match authority {
-                Some(other) => format!("its certificate is signed by another one, {other}"),
-                None => "the host shows no certificate".to_owned(),
-            };
-            Failure::new(
-                ErrorCode::TargetHostkeyUnknown,
-                format!("the host key of `{name}` is not known: a certificate authority is, but {shown} ({algorithm} {fingerprint})"),
-            )
-            .with_hint(format!("have the host's key signed, or compare its fingerprint, then `portcullis hostkey scan {at}`"))
-        }
         Standing::Uncertified { by, why } => Failure::new(
             ErrorCode::TargetHostkeyUnknown,
             format!(
@@ -57,18 +46,7 @@ fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> F
         )
         .with_internal(by.place())
         .with_hint("the host's operator renews it, with the name that the inventory has as `address`"),
-        Standing::Unknown { authority: false } | Standing::Trusted => {
-            let files: Vec<String> = missing.iter().map(|file| format!("`{}`", file.display())).collect();
-            let absent =
-                if files.is_empty() { String::new() } else { format!(" (not there: {})", files.join(", ")) };
-            Failure::new(
-                ErrorCode::TargetHostkeyUnknown,
-                format!("the host key of `{name}` is not known ({algorithm} {fingerprint})"),
-            )
-            .with_hint(format!(
-                "compare the fingerprint on the host, then `portcullis hostkey scan {at}`{absent}"
-            ))
-        }
+        Standing::Unknown { .. } | Standing::Trusted => unknown_key(host, refused, missing),
         Standing::Changed { known } => {
             let of_this_kind = known.iter().any(|entry| entry.algorithm() == *algorithm);
             let kinds: Vec<String> =
@@ -97,6 +75,29 @@ fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> F
         .with_internal(by.place())
         .with_hint("whoever answers holds a key that must not be trusted: ask the gateway's operator"),
     }
+}
+
+fn unknown_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> Failure {
+    let Refused { standing, algorithm, fingerprint, authority } = refused;
+    let (name, at) = (&host.name, at(host));
+    if matches!(standing, Standing::Unknown { authority: true }) {
+        let shown = match authority {
+            Some(other) => format!("its certificate is signed by another one, {other}"),
+            None => "the host shows no certificate".to_owned(),
+        };
+        return Failure::new(
+            ErrorCode::TargetHostkeyUnknown,
+            format!("the host key of `{name}` is not known: a certificate authority is, but {shown} ({algorithm} {fingerprint})"),
+        )
+        .with_hint(format!("have the host's key signed, or compare its fingerprint, then `portcullis hostkey scan {at}`"));
+    }
+    let files: Vec<String> = missing.iter().map(|file| format!("`{}`", file.display())).collect();
+    let absent = if files.is_empty() { String::new() } else { format!(" (not there: {})", files.join(", ")) };
+    Failure::new(
+        ErrorCode::TargetHostkeyUnknown,
+        format!("the host key of `{name}` is not known ({algorithm} {fingerprint})"),
+    )
+    .with_hint(format!("compare the fingerprint on the host, then `portcullis hostkey scan {at}`{absent}"))
 }
 
 fn protocol(host: &Host, error: &russh::Error) -> Failure {
