@@ -15,7 +15,7 @@ use store::{ClaimRequest, StateStore, StoreError};
 use crate::claim::{self, ClaimedHandle};
 use crate::held::Held;
 use crate::issue::belongs_to;
-use crate::{Credential, CredentialSource, Fetch, FetchTime, Lease, VersionKey};
+use crate::{Credential, CredentialSource, Fetch, FetchTime, HopCredential, Lease, VersionKey};
 
 /// The longest life of a handle, whatever the configuration says.
 const TTL_MAX: Duration = Duration::from_secs(600);
@@ -83,23 +83,42 @@ impl Broker {
         Ok(())
     }
 
-    /// Claims the handle or takes the host's own credential, and fetches the secret. Nothing stays claimed on failure.
-    /// `host` is the inventory entry of the action's target; `None` for acts on the gateway, whose lease is empty.
-    pub async fn lease(&self, intended: Intended, host: Option<&Host>) -> Result<Lease, Failure> {
+    /// Claims the handle or takes the host's own credential, and fetches the secret, and those of the jump hosts on the
+    /// way. Nothing stays claimed on failure. `host` is the inventory entry of the action's target; `None` for acts on the
+    /// gateway, whose lease is empty. A handle opens the target alone: jump hosts are always logged in to with their own
+    /// credentials.
+    pub async fn lease(
+        &self,
+        intended: Intended,
+        host: Option<&Host>,
+        hops: &[&Host],
+    ) -> Result<Lease, Failure> {
         let action = intended.permit().action();
         match action.credential.clone() {
             CredentialUse::None => Ok(Lease::empty(intended)),
             CredentialUse::Handle(token) => {
                 let host = host_of(host, &action.target.name)?;
+                // Before the claim: a jump host whose credential cannot be had costs no handle.
+                let hops = self.of_hops(hops).await?;
                 let (credential, claim) = self.claimed(&intended, &token, host).await?;
-                Ok(Lease::claimed(intended, credential, claim))
+                Ok(Lease::claimed(intended, credential, claim).by_way_of(hops))
             }
             CredentialUse::Inventory => {
                 let host = host_of(host, &action.target.name)?;
                 let (credential, key) = self.own_credential(host).await?;
-                Ok(Lease::own(intended, credential, key))
+                let hops = self.of_hops(hops).await?;
+                Ok(Lease::own(intended, credential, key).by_way_of(hops))
             }
         }
+    }
+
+    async fn of_hops(&self, hops: &[&Host]) -> Result<Vec<HopCredential>, Failure> {
+        let mut credentials = Vec::new();
+        for hop in hops {
+            let (credential, key) = self.own_credential(hop).await?;
+            credentials.push(HopCredential { host: hop.name.clone(), credential, key });
+        }
+        Ok(credentials)
     }
 
     /// Ends a lease; gives a claimed handle back if no connector started. Secrets are wiped.

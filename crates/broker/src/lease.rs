@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use audit::Intended;
-use model::{Action, HandleId, Secret};
+use model::{Action, HandleId, Secret, TargetName};
 
 use crate::claim::ClaimedHandle;
 use crate::{Credential, Material};
@@ -16,9 +16,20 @@ pub struct Lease {
     intended: Intended,
     credential: Option<Credential>,
     key: Option<CredentialKey>,
+    hops: Vec<HopCredential>,
     claim: Option<ClaimedHandle>,
     handle: Option<HandleId>,
     started: AtomicBool,
+}
+
+/// What one jump host on the way is logged in to with: its own credential, whatever opens the target.
+pub struct HopCredential {
+    /// The jump host.
+    pub host: TargetName,
+    /// Its credential. The account in it wins over the inventory's.
+    pub credential: Credential,
+    /// As [`Lease::credential_key`], of this credential.
+    pub key: Option<CredentialKey>,
 }
 
 /// Which secret a pooled connection was opened with: the credential by name and the version of its secret.
@@ -47,6 +58,13 @@ impl Lease {
         Self::new(intended, Some(credential), None, Some(claim))
     }
 
+    /// With the credentials of the jump hosts on the way.
+    #[must_use]
+    pub(crate) fn by_way_of(mut self, hops: Vec<HopCredential>) -> Self {
+        self.hops = hops;
+        self
+    }
+
     fn new(
         intended: Intended,
         credential: Option<Credential>,
@@ -54,7 +72,7 @@ impl Lease {
         claim: Option<ClaimedHandle>,
     ) -> Self {
         let handle = claim.as_ref().map(|claim| claim.record().id.clone());
-        Self { intended, credential, key, claim, handle, started: AtomicBool::new(false) }
+        Self { intended, credential, key, hops: Vec::new(), claim, handle, started: AtomicBool::new(false) }
     }
 
     /// The call that the lease is for.
@@ -70,6 +88,11 @@ impl Lease {
     /// The credential for the target, if the action uses one. Its account wins over the inventory's.
     pub fn credential(&self) -> Option<&Credential> {
         self.credential.as_ref()
+    }
+
+    /// What a jump host on the way to the target is logged in to with.
+    pub fn hop(&self, host: &TargetName) -> Option<&HopCredential> {
+        self.hops.iter().find(|hop| hop.host == *host)
     }
 
     /// The handle that the call used, for the record.
@@ -95,18 +118,14 @@ impl Lease {
 
     /// Every secret of the lease, for the guard's scanner.
     pub fn secrets(&self) -> Vec<&Secret<String>> {
-        match self.credential.as_ref().map(|c| &c.material) {
-            Some(Material::Password(password)) => vec![password],
-            Some(Material::PrivateKey { pem, passphrase }) => {
-                std::iter::once(pem).chain(passphrase).collect()
-            }
-            Some(Material::Agent { .. }) | None => Vec::new(),
-        }
+        let hops = self.hops.iter().map(|hop| &hop.credential);
+        self.credential.iter().chain(hops).flat_map(|credential| secrets(&credential.material)).collect()
     }
 
     /// Wipes the secrets, and settles the claim.
     pub(crate) async fn end(mut self) {
         drop(self.credential.take());
+        self.hops.clear();
         if let Some(claim) = self.claim.take() {
             if self.started() {
                 claim.keep();
@@ -121,6 +140,26 @@ impl Lease {
     pub fn for_test(intended: Intended, credential: Option<Credential>, version: Option<&str>) -> Self {
         let key = version.map(|version| CredentialKey::new("test", version));
         Self::new(intended, credential, key, None)
+    }
+
+    /// The same, by way of jump hosts.
+    #[cfg(any(test, feature = "test-util"))]
+    #[must_use]
+    pub fn for_test_by_way_of(self, hops: Vec<(TargetName, Credential, Option<&str>)>) -> Self {
+        let hops = hops.into_iter().map(|(host, credential, version)| HopCredential {
+            host,
+            credential,
+            key: version.map(|version| CredentialKey::new("test", version)),
+        });
+        self.by_way_of(hops.collect())
+    }
+}
+
+fn secrets(material: &Material) -> Vec<&Secret<String>> {
+    match material {
+        Material::Password(password) => vec![password],
+        Material::PrivateKey { pem, passphrase } => std::iter::once(pem).chain(passphrase).collect(),
+        Material::Agent { .. } => Vec::new(),
     }
 }
 

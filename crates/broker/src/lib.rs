@@ -22,7 +22,7 @@ pub use broker::{Broker, HandlePolicy};
 #[cfg(any(test, feature = "test-util"))]
 pub use for_test::{FakeSource, intended_for_test};
 pub use issue::{IssueRequest, Issued};
-pub use lease::{CredentialKey, Lease};
+pub use lease::{CredentialKey, HopCredential, Lease};
 pub use material::{UnusableSecret, VersionKey};
 pub use secret_file::{
     SECRET_MAX, SecretFileError, read_key_file, read_secret_file, read_to_end, without_newline,

@@ -3,11 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use model::{CredentialPattern, CredentialSpec, Host, Inventory, Platform, Shell, Target, TargetName};
+use model::{
+    CredentialPattern, CredentialSpec, Host, Inventory, Platform, Resolve, Shell, Target, TargetName,
+    WrongWay,
+};
 
 use crate::configuration::{Sources, secret_location};
 use crate::files::must_exist;
 use crate::forms::{self, Wrong};
+use crate::nearest::nearest;
 use crate::node::{Node, Place, Table};
 
 /// Reads the checked structures of all files together.
@@ -27,7 +31,48 @@ pub(crate) fn read(files: &[Table<'_>], sources: &Sources) -> Inventory {
         }
         hosts.extend(host);
     }
-    Inventory::new(hosts)
+    let inventory = Inventory::new(hosts);
+    for (name, _, table) in files.iter().filter_map(|file| file.node("hosts")).flat_map(|node| node.map()) {
+        check_way(&inventory, name, &table);
+    }
+    inventory
+}
+
+/// What is wrong with the way to a host, at the key that says it.
+fn check_way(inventory: &Inventory, name: &str, table: &Table<'_>) {
+    let Some(host) = TargetName::parse(name).ok().and_then(|name| inventory.host(&name)) else { return };
+    for node in &table.list("jump") {
+        let Some(name) = node.text().and_then(|text| TargetName::parse(text).ok()) else { continue };
+        match inventory.host(&name) {
+            None => {
+                let known = inventory.hosts().map(|host| host.name.as_str());
+                let wrong = Wrong::new(format!("there is no host `{name}`"));
+                node.place.error(match nearest(name.as_str(), known) {
+                    Some(close) => wrong.hint(format!("did you mean `{close}`?")),
+                    None => wrong.hint("jump hosts are hosts of the inventory, by their alias"),
+                });
+            }
+            Some(hop) if hop.credential.is_none() => node.place.error(
+                Wrong::new(format!("the jump host `{}` has no `credential`", hop.name))
+                    .hint("handles open targets only: a jump host is logged in to with its own credential"),
+            ),
+            Some(_) => {}
+        }
+    }
+    match inventory.way(host) {
+        Err(wrong @ (WrongWay::Loop(_) | WrongWay::TooLong)) => {
+            table.place_of("jump").error(wrong.to_string());
+        }
+        // An unknown alias is told where it is written.
+        Err(WrongWay::Unknown { .. }) | Ok(_) => {}
+    }
+    let passed = || inventory.hosts().any(|other| other.jump.contains(&host.name));
+    if host.resolve == Resolve::Bastion && host.jump.is_empty() && !passed() {
+        table.place_of("resolve").error(
+            Wrong::new("there is no jump host that could resolve the address")
+                .hint("name one in `jump`, or leave `resolve` out"),
+        );
+    }
 }
 
 fn default_user(files: &[Table<'_>]) -> Option<String> {
@@ -72,6 +117,7 @@ fn host(
     let platform = platform(table);
     let credential = table.node("credential").and_then(|node| credential(&node, sources));
     let credentials = table.list("credentials").iter().filter_map(|node| pattern(node, sources)).collect();
+    let jump = table.list("jump").iter().filter_map(|node| node.read(TargetName::parse)).collect();
     let notes = table.node("notes").and_then(|node| node.read(note));
     let address = table.node("address").and_then(|node| node.read(forms::host_address));
     Some(Host {
@@ -88,6 +134,11 @@ fn host(
         shell: shell(table, platform),
         credential,
         credentials,
+        jump,
+        resolve: match table.node("resolve").and_then(|node| node.text()) {
+            Some("bastion") => Resolve::Bastion,
+            Some(_) | None => Resolve::Gateway,
+        },
         notes,
     })
 }

@@ -10,6 +10,7 @@ use tools::HostRun;
 
 use crate::refusal;
 use crate::remote::{Collected, Ending, Remote};
+use crate::way;
 
 /// For every failure after a command was sent.
 const BEFORE_AGAIN: &str = "it may have done part of its work: look before it is sent again";
@@ -84,10 +85,9 @@ async fn finished(run: &HostRun<'_>, remote: Remote) -> Result<Collected, Failur
         return Ok(collected);
     }
     let name = &run.host.name;
-    let text = format!(
-        "the connection to `{name}` was lost while the command ran; whether it still runs there is not known"
-    );
-    let end = connection.seen.end().unwrap_or_default();
+    let lost = way::lost(name, connection.lost_hop().await);
+    let text = format!("{lost} while the command ran; whether it still runs there is not known");
+    let end = connection.link.seen.end().unwrap_or_default();
     Err(Failure::new(ErrorCode::TargetUnreachable, text)
         .with_internal(refusal::words(&end))
         .with_hint(BEFORE_AGAIN))

@@ -1,17 +1,15 @@
-//! One authenticated connection and the seats on it.
+//! One authenticated connection, with the jump hosts that it goes through, and the seats on it.
+//!
+//! The connections to its jump hosts are its own: a host that stops a jump host's connection stops nobody else's.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use broker::CredentialKey;
-use model::{BootInstant, Clock};
-use russh::client::Handle;
+use model::{BootInstant, Clock, TargetName};
 use tokio_util::sync::CancellationToken;
 
-use crate::gatekeeper::{Gatekeeper, Seen};
-use crate::known_hosts::{KnownHosts, Shown};
-use crate::leash::Allowance;
+use crate::known_hosts::KnownHosts;
+use crate::leg::Link;
 use crate::pool::Pool;
 
 /// How many channels are opened on one connection at most; OpenSSH's own default is ten.
@@ -20,26 +18,25 @@ const MOST_SEATS: usize = 10;
 /// What a host may send while no command runs on the connection, in bytes.
 const IDLE_ALLOWANCE: u64 = 256 * 1024;
 
+/// How long a jump host has to answer once what lies behind it has not.
+const HOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How often, and how long apart, it is looked for a jump host that was lost.
+const LOSS_LOOKS: u32 = 10;
+const LOSS_PAUSE: Duration = Duration::from_millis(20);
+
 /// An authenticated connection. Dropping it ends it.
 pub(crate) struct Connection {
-    pub(crate) handle: Handle<Gatekeeper>,
-    pub(crate) address: SocketAddr,
-    pub(crate) user: String,
-    pub(crate) host_key: Shown,
-    /// Which secret it was made with; `None` if it serves one call only.
-    pub(crate) key: Option<CredentialKey>,
-    pub(crate) seen: Arc<Seen>,
+    /// The target itself.
+    pub(crate) link: Link,
+    /// The jump hosts on the way to it, the one that was dialled first coming first.
+    pub(crate) hops: Vec<Link>,
     leash: CancellationToken,
-    allowance: Allowance,
     clock: Arc<dyn Clock>,
     seats: Mutex<Seats>,
-    vouched: Mutex<Option<Vouched>>,
-}
-
-/// What last trusted the host key, and for which address.
-struct Vouched {
-    by: Arc<KnownHosts>,
-    address: String,
+    /// What last trusted the host keys.
+    vouched: Mutex<Option<Arc<KnownHosts>>>,
+    /// Who stopped answering.
+    silent: OnceLock<TargetName>,
 }
 
 struct Seats {
@@ -54,51 +51,53 @@ pub(crate) struct Seat {
     pub(crate) connection: Arc<Connection>,
 }
 
-/// What a connection is made of.
-pub(crate) struct Parts {
-    pub(crate) handle: Handle<Gatekeeper>,
-    pub(crate) address: SocketAddr,
-    pub(crate) user: String,
-    pub(crate) host_key: Shown,
-    pub(crate) key: Option<CredentialKey>,
-    pub(crate) seen: Arc<Seen>,
-    pub(crate) leash: CancellationToken,
-    pub(crate) allowance: Allowance,
-}
-
 impl Connection {
-    pub(crate) fn new(parts: Parts, clock: Arc<dyn Clock>) -> Self {
-        let Parts { handle, address, user, host_key, key, seen, leash, allowance } = parts;
-        allowance.set(IDLE_ALLOWANCE);
+    pub(crate) fn new(link: Link, hops: Vec<Link>, leash: CancellationToken, clock: Arc<dyn Clock>) -> Self {
         let seats =
             Mutex::new(Seats { taken: 0, most: MOST_SEATS, retired: false, idle_since: clock.boot() });
-        Self {
-            handle,
-            address,
-            user,
-            host_key,
-            key,
-            seen,
-            leash,
-            allowance,
-            clock,
-            seats,
-            vouched: Mutex::new(None),
+        let (vouched, silent) = (Mutex::new(None), OnceLock::new());
+        let connection = Self { link, hops, leash, clock, seats, vouched, silent };
+        connection.allow(IDLE_ALLOWANCE);
+        connection
+    }
+
+    /// Every host on the way, the target last.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        self.hops.iter().chain(std::iter::once(&self.link))
+    }
+
+    /// Whether all host keys are known ones still, asking only if these known hosts have not said so before. What a
+    /// certificate proved is asked anew each time, for its time may be over.
+    pub(crate) fn is_vouched_for(&self, by: &Arc<KnownHosts>, insecure: bool) -> bool {
+        let trusted = || self.links().all(|link| link.is_trusted(by, self.clock.now(), insecure));
+        if self.links().any(|link| link.host_key.certificate().is_some()) {
+            return trusted();
         }
-    }
-
-    /// The host key's fingerprint.
-    pub(crate) fn fingerprint(&self) -> String {
-        self.host_key.fingerprint()
-    }
-
-    /// Whether the host key is trusted, asking `check` only if these known hosts have not said so before.
-    pub(crate) fn vouched(&self, by: &Arc<KnownHosts>, address: &str, check: impl FnOnce() -> bool) -> bool {
         let mut vouched = self.vouched.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |last: &Vouched| Arc::ptr_eq(&last.by, by) && last.address == address;
-        let trusted = vouched.as_ref().is_some_and(same) || check();
-        *vouched = trusted.then(|| Vouched { by: Arc::clone(by), address: address.to_owned() });
+        let trusted = vouched.as_ref().is_some_and(|last| Arc::ptr_eq(last, by)) || trusted();
+        *vouched = trusted.then(|| Arc::clone(by));
         trusted
+    }
+
+    /// The jump host that the connection was lost with, once it is; `None` if it was the target, or our own doing.
+    pub(crate) async fn lost_hop(&self) -> Option<&TargetName> {
+        if let Some(silent) = self.silent.get() {
+            return Some(silent).filter(|name| **name != self.link.target);
+        }
+        // What goes through a jump host learns of its end a moment before it is told here.
+        for _ in 0..LOSS_LOOKS {
+            let lost = self.hops.iter().find(|hop| hop.handle.is_closed());
+            if self.hops.is_empty() || self.leash.is_cancelled() || lost.is_some() {
+                return lost.filter(|_| !self.leash.is_cancelled()).map(|hop| &hop.target);
+            }
+            tokio::time::sleep(LOSS_PAUSE).await;
+        }
+        None
+    }
+
+    /// What may come in from now on while nobody looks, in bytes, on each connection of the way.
+    fn allow(&self, bytes: u64) {
+        self.links().for_each(|link| link.allowance.set(bytes));
     }
 
     /// Takes a seat, if there is one on a living connection.
@@ -108,7 +107,7 @@ impl Connection {
             return None;
         }
         seats.taken += 1;
-        self.allowance.lift();
+        self.links().for_each(|link| link.allowance.lift());
         Some(Seat { connection: Arc::clone(self) })
     }
 
@@ -134,7 +133,7 @@ impl Connection {
     }
 
     pub(crate) fn is_over(&self) -> bool {
-        self.leash.is_cancelled() || self.handle.is_closed()
+        self.leash.is_cancelled() || self.links().any(|link| link.handle.is_closed())
     }
 
     /// How long nobody has sat here; `None` while somebody does.
@@ -161,7 +160,7 @@ impl Drop for Seat {
         seats.taken = seats.taken.saturating_sub(1);
         if seats.taken == 0 {
             seats.idle_since = connection.clock.boot();
-            connection.allowance.set(IDLE_ALLOWANCE);
+            connection.allow(IDLE_ALLOWANCE);
             if seats.retired {
                 connection.end();
             }
@@ -169,8 +168,8 @@ impl Drop for Seat {
     }
 }
 
-/// Watches a connection until it is over: ends it when it has been idle too long, or when it is in use and does
-/// not answer.
+/// Watches a connection until it is over: ends it when it has been idle too long, or when a host on the way does not
+/// answer. A peer that is gone is found within twice the watchdog's time, whether a command runs or not.
 pub(crate) async fn watch(
     connection: Weak<Connection>,
     pool: Weak<Pool>,
@@ -178,6 +177,7 @@ pub(crate) async fn watch(
     watchdog: Duration,
 ) {
     let step = (idle_limit / 4).clamp(Duration::from_millis(20), watchdog);
+    let mut asked = tokio::time::Instant::now();
     loop {
         tokio::time::sleep(step).await;
         let Some(connection) = connection.upgrade() else { return };
@@ -187,16 +187,32 @@ pub(crate) async fn watch(
             }
             return;
         }
-        match connection.idle() {
-            Some(idle) if idle >= idle_limit => connection.retire(),
-            Some(_) => {}
-            None => {
-                // A failed ping says the same as none: nobody answers.
-                let answer = tokio::time::timeout(watchdog, connection.handle.send_ping()).await;
-                if !matches!(answer, Ok(Ok(()))) {
-                    connection.end();
-                }
+        if connection.idle().is_some_and(|idle| idle >= idle_limit) {
+            connection.retire();
+        } else if asked.elapsed() + step > watchdog {
+            asked = tokio::time::Instant::now();
+            if let Some(silent) = silent(&connection, watchdog).await {
+                let _ = connection.silent.set(silent);
+                connection.end();
             }
         }
     }
+}
+
+/// Which host does not answer: the target, or the first jump host that does not either.
+async fn silent(connection: &Connection, patience: Duration) -> Option<TargetName> {
+    if answers(&connection.link, patience).await {
+        return None;
+    }
+    for hop in &connection.hops {
+        if !answers(hop, HOP_PATIENCE.min(patience)).await {
+            return Some(hop.target.clone());
+        }
+    }
+    Some(connection.link.target.clone())
+}
+
+/// A failed ping says the same as none: nobody answers.
+async fn answers(link: &Link, patience: Duration) -> bool {
+    matches!(tokio::time::timeout(patience, link.handle.send_ping()).await, Ok(Ok(())))
 }

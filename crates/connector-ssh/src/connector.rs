@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use model::{Clock, CredentialUse, ErrorCode, Exit, Failure, Host, Outcome, Shell, Stream};
+use model::{Clock, CredentialUse, ErrorCode, Exit, Failure, Host, Outcome, Shell, Stream, TargetName};
+use policy::NetworkFence;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -11,16 +12,18 @@ use tools::{HostRun, HostShell};
 
 use crate::carry::{bounded, carry_out};
 use crate::connection::Connection;
+use crate::dial::{Resolver, SystemResolver};
 use crate::kept::Half;
+use crate::leg::Link;
 use crate::pool::Pool;
 use crate::probe::{self, Probed};
 use crate::remote::Remote;
 use crate::settings::SshSettings;
-use crate::way::{MOST_TRIES, Now, Way, no_channel};
+use crate::way::{MOST_TRIES, Means, Now, Way, no_channel};
 
 /// Runs commands on hosts over SSH.
 pub struct SshConnector {
-    clock: Arc<dyn Clock>,
+    means: Means,
     shared: Arc<Pool>,
     probed: Probed,
     now: Mutex<Now>,
@@ -30,22 +33,42 @@ impl SshConnector {
     /// A connector without connections.
     pub fn new(settings: SshSettings, clock: Arc<dyn Clock>) -> Self {
         let now = Mutex::new(Now::new(settings, CancellationToken::new()));
-        Self { clock, shared: Arc::default(), probed: Probed::default(), now }
+        let means = Means { clock, resolver: Arc::new(SystemResolver) };
+        Self { means, shared: Arc::default(), probed: Probed::default(), now }
     }
 
-    /// Replaces the settings. Connections made under the old ones are not shared any more: idle ones end now,
-    /// busy ones with their commands.
+    /// With another resolver than the machine's own.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.means.resolver = resolver;
+        self
+    }
+
+    /// Replaces the settings. If they say something else, connections made under the old ones are not shared any more: idle
+    /// ones end now, busy ones with their commands.
     pub fn configure(&self, settings: SshSettings) {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now.settings == settings {
+            return;
+        }
         *now = Now::new(settings, now.leash.clone());
         drop(now);
-        self.probed.forget_all();
-        self.shared.retire_all();
+        self.probed.forget(|_| true);
+        self.shared.retire(|_| true);
+    }
+
+    /// Takes connections that a reload touches out of use: those to or through hosts of which `touched` holds, and those
+    /// over an address that `network` does not admit. Idle ones end now, busy ones with their commands. All others stay.
+    pub fn retire(&self, touched: impl Fn(&TargetName) -> bool, network: &NetworkFence) {
+        self.probed.forget(&touched);
+        self.shared.retire(|connection| {
+            connection.links().any(|link| touched(&link.target) || !link.place.is_admitted(network))
+        });
     }
 
     /// Ends every connection that no command runs on; the others end with their commands.
     pub fn close_idle(&self) {
-        self.shared.retire_all();
+        self.shared.retire(|_| true);
     }
 
     /// Ends every connection now, whatever runs on it; calls in flight fail.
@@ -53,7 +76,7 @@ impl SshConnector {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut now.leash).cancel();
         drop(now);
-        self.shared.retire_all();
+        self.shared.retire(|_| true);
     }
 
     async fn way<'a>(
@@ -63,7 +86,7 @@ impl SshConnector {
         start: &'a (dyn Fn() + Send + Sync),
     ) -> Result<Way<'a>, Failure> {
         let now = self.now.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Way::prepare(run, now, pool, Arc::clone(&self.clock), start).await
+        Way::prepare(run, now, pool, self.means.clone(), start).await
     }
 
     /// A channel for the command, after the account's shell has been found to be what the inventory says.
@@ -94,10 +117,11 @@ impl SshConnector {
     /// Calls on a handle, or with a secret that cannot be told from the next, get a pool of their own: no
     /// connection of theirs outlives the call or serves another.
     fn pool_for(&self, run: &HostRun<'_>) -> Arc<Pool> {
-        match (&run.lease.action().credential, run.lease.credential_key()) {
-            (CredentialUse::Inventory, Some(_)) => Arc::clone(&self.shared),
-            (CredentialUse::Inventory | CredentialUse::Handle(_) | CredentialUse::None, _) => Arc::default(),
-        }
+        let lease = run.lease;
+        let own = lease.action().credential == CredentialUse::Inventory;
+        let told_apart = lease.credential_key().is_some()
+            && run.hops.iter().all(|hop| lease.hop(&hop.name).is_some_and(|own| own.key.is_some()));
+        if own && told_apart { Arc::clone(&self.shared) } else { Arc::default() }
     }
 }
 
@@ -149,12 +173,25 @@ fn takes_commands(host: &Host) -> Result<(), Failure> {
 }
 
 fn facts(connection: &Connection) -> Map<String, Value> {
+    let mut facts = of_link(&connection.link);
+    if !connection.hops.is_empty() {
+        let named = |hop: &Link| {
+            let mut facts = of_link(hop);
+            facts.insert("name".to_owned(), Value::from(hop.target.as_str()));
+            Value::Object(facts)
+        };
+        facts.insert("hops".to_owned(), connection.hops.iter().map(named).collect());
+    }
+    facts
+}
+
+fn of_link(link: &Link) -> Map<String, Value> {
     [
-        ("address", connection.address.ip().to_string()),
-        ("port", connection.address.port().to_string()),
-        ("user", connection.user.clone()),
-        ("host_key", connection.fingerprint()),
-        ("host_key_algorithm", connection.host_key.algorithm().to_string()),
+        ("address", link.place.host()),
+        ("port", link.place.port().to_string()),
+        ("user", link.user.clone()),
+        ("host_key", link.fingerprint()),
+        ("host_key_algorithm", link.host_key.algorithm().to_string()),
     ]
     .into_iter()
     .map(|(name, value)| (name.to_owned(), Value::from(value)))

@@ -13,6 +13,7 @@ mod gatekeeper;
 mod kept;
 mod known_hosts;
 mod leash;
+mod leg;
 mod login;
 mod pool;
 mod probe;
@@ -24,6 +25,7 @@ mod settings;
 mod way;
 
 pub use connector::SshConnector;
+pub use dial::Resolver;
 pub use known_hosts::{BadCertificate, Entry, HostKeyFiles, KnownHosts, KnownHostsError, Shown, Standing};
 pub use scan::{ScanError, ScannedKey, scan};
 pub use settings::SshSettings;

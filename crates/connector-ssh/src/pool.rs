@@ -1,19 +1,30 @@
 //! Connections that calls may share, and who may share them.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use broker::CredentialKey;
 use model::TargetName;
 
 use crate::connection::{Connection, Seat};
 
-/// What two calls must have in common to share a connection, beside address, host key and secret.
+/// What two calls must have in common to share a connection, beside addresses, host keys and secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Shelf {
     pub(crate) target: TargetName,
     pub(crate) user: String,
+    /// The jump hosts on the way, in order.
+    pub(crate) by_way_of: Vec<TargetName>,
+}
+
+/// Whether a call may use a connection that another one made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It may.
+    Fits,
+    /// Another call may: it leads to another address, or another account on the way.
+    Differs,
+    /// Nobody may any more: a secret on the way was rotated, or a host key is not trusted now.
+    Stale,
 }
 
 /// Connections by shelf. A call on a handle has a pool of its own, so that it shares with nobody.
@@ -24,25 +35,20 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// A seat on a connection to one of these addresses, made with this very secret, whose host key `trusted` still.
-    pub(crate) fn seat(
-        &self,
-        shelf: &Shelf,
-        key: Option<&CredentialKey>,
-        addresses: &[SocketAddr],
-        trusted: impl Fn(&Connection) -> bool,
-    ) -> Option<Seat> {
+    /// A seat on a connection that fits.
+    pub(crate) fn seat(&self, shelf: &Shelf, fit: impl Fn(&Connection) -> Fit) -> Option<Seat> {
         let mut shelves = self.lock();
         let connections = shelves.get_mut(shelf)?;
         connections.retain(|connection| !connection.is_over());
-        for connection in connections.iter().filter(|c| c.key.as_ref() != key || !trusted(c)) {
-            // The secret was rotated, or the host key is not trusted any more.
-            connection.retire();
+        let mut fitting = Vec::new();
+        for connection in connections.iter() {
+            match fit(connection) {
+                Fit::Fits => fitting.push(connection),
+                Fit::Differs => {}
+                Fit::Stale => connection.retire(),
+            }
         }
-        connections
-            .iter()
-            .filter(|connection| addresses.contains(&connection.address))
-            .find_map(Connection::sit)
+        fitting.into_iter().find_map(Connection::sit)
     }
 
     pub(crate) fn add(&self, shelf: Shelf, connection: Arc<Connection>) {
@@ -64,9 +70,9 @@ impl Pool {
         Arc::clone(dialling.entry(shelf.clone()).or_default())
     }
 
-    /// No connection is shared any more; idle ones end now, busy ones with their last command.
-    pub(crate) fn retire_all(&self) {
-        for connection in self.lock().drain().flat_map(|(_, connections)| connections) {
+    /// Connections of which this holds are not shared any more; idle ones end now, busy ones with their last command.
+    pub(crate) fn retire(&self, touched: impl Fn(&Connection) -> bool) {
+        for connection in self.lock().values().flatten().filter(|connection| touched(connection)) {
             connection.retire();
         }
     }

@@ -61,8 +61,9 @@ impl Probed {
         known.insert(account);
     }
 
-    pub(crate) fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Forgets what is known of accounts on these targets.
+    pub(crate) fn forget(&self, of: impl Fn(&TargetName) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|account| !of(&account.target));
     }
 }
 

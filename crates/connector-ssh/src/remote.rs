@@ -97,7 +97,7 @@ impl Remote {
         // close, or the host would count an open channel forever.
         let asking = Arc::clone(&connection);
         tokio::spawn(async move {
-            let asked = tokio::time::timeout(OPEN_PATIENCE, asking.handle.channel_open_session()).await;
+            let asked = tokio::time::timeout(OPEN_PATIENCE, asking.link.handle.channel_open_session()).await;
             let answer = match asked {
                 Ok(Ok(channel)) => Ok((channel, seat)),
                 Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {

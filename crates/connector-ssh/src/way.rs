@@ -1,29 +1,26 @@
 //! The way to a host for one call: everything that is known before there is a connection, and the steps to a channel.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use broker::CredentialKey;
-use model::{Clock, ErrorCode, Failure, Host};
-use russh::client::Config;
+use model::{Clock, ErrorCode, Failure, Host, TargetName};
 use tokio_util::sync::CancellationToken;
-use tools::HostRun;
+use tools::{HostRun, SubEvents};
 
-use crate::connection::{Connection, Parts, Seat, watch};
-use crate::gatekeeper::{Broken, Gatekeeper, KeyCheck, Seen};
-use crate::known_hosts::{HostKeyFiles, KnownHosts, Standing};
-use crate::leash::{Allowance, Leashed};
-use crate::login::{Login, account};
-use crate::pool::{Pool, Shelf};
+use crate::connection::{Connection, Seat, watch};
+use crate::dial::Resolver;
+use crate::known_hosts::{HostKeyFiles, KnownHosts};
+use crate::leg::{Ground, Leg, Link};
+use crate::pool::{Fit, Pool, Shelf};
 use crate::probe::Account;
+use crate::refusal;
 use crate::remote::{NotOpened, Remote};
 use crate::settings::SshSettings;
-use crate::{algorithms, dial, refusal};
 
-/// What a host may send before the login is done, in bytes.
-const LOGIN_ALLOWANCE: u64 = 1024 * 1024;
 /// How often a call looks for another connection when one refuses its channel.
 pub(crate) const MOST_TRIES: usize = 4;
+
+/// The sub-event that logging in to a jump host is.
+const JUMP: &str = "jump_host";
 
 /// What a reload or a lockdown replaces.
 #[derive(Clone)]
@@ -34,16 +31,23 @@ pub(crate) struct Now {
     pub(crate) leash: CancellationToken,
 }
 
+/// What ways share from call to call.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) resolver: Arc<dyn Resolver>,
+}
+
 pub(crate) struct Way<'a> {
     pub(crate) host: &'a Host,
     pub(crate) shelf: Shelf,
-    key: Option<CredentialKey>,
-    login: Login<'a>,
-    addresses: Vec<SocketAddr>,
+    hops: Vec<Leg<'a>>,
+    last: Leg<'a>,
+    run: HostRun<'a>,
     known: Arc<KnownHosts>,
     now: Now,
     pool: Arc<Pool>,
-    clock: Arc<dyn Clock>,
+    means: Means,
     start: &'a (dyn Fn() + Send + Sync),
 }
 
@@ -55,13 +59,13 @@ impl Now {
 }
 
 impl<'a> Way<'a> {
-    /// Finds account, credential, known keys and admitted addresses; dials nothing. `start` is called right before
-    /// a login.
+    /// Finds accounts, credentials, known keys and admitted addresses of every host on the way; dials nothing. `start` is
+    /// called right before the login on the target.
     pub(crate) async fn prepare(
         run: &HostRun<'a>,
         now: Now,
         pool: Arc<Pool>,
-        clock: Arc<dyn Clock>,
+        means: Means,
         start: &'a (dyn Fn() + Send + Sync),
     ) -> Result<Self, Failure> {
         let (host, lease) = (run.host, run.lease);
@@ -69,18 +73,26 @@ impl<'a> Way<'a> {
             Failure::new(ErrorCode::TargetAuth, format!("there is no credential for `{}`", host.name))
                 .with_hint("take a handle first, or ask the operator for a `credential` in the inventory")
         })?;
-        let user = account(host, credential)?;
-        let login = Login::prepare(&credential.material, &user, host).await?;
         let files = Arc::clone(&now.host_keys);
         let known = tokio::task::spawn_blocking(move || files.current()).await;
         let known = known
             .map_err(|_| Failure::new(ErrorCode::Internal, "known hosts could not be read"))?
             .map_err(|error| refusal::unreadable(&error))?;
-        let fence = &lease.intended().permit().fences().network;
-        let addresses = dial::admitted(&host.address, host.port, fence).await?;
-        let shelf = Shelf { target: host.name.clone(), user };
-        let key = lease.credential_key().cloned();
-        Ok(Self { host, shelf, key, login, addresses, known, now, pool, clock, start })
+        let ground = ground(run, &means, &known, &now);
+        let mut hops: Vec<Leg<'a>> = Vec::new();
+        for hop in run.hops.iter().copied() {
+            let own = lease.hop(&hop.name).ok_or_else(|| {
+                Failure::new(ErrorCode::Internal, format!("the lease has nothing for `{}`", hop.name))
+            })?;
+            let behind = hops.last().map(|leg| leg.host);
+            let leg = Leg::prepare(hop, behind, &own.credential, own.key.clone(), &ground).await;
+            hops.push(leg.map_err(|failure| on_the_way(failure, host))?);
+        }
+        let behind = hops.last().map(|leg| leg.host);
+        let last = Leg::prepare(host, behind, credential, lease.credential_key().cloned(), &ground).await?;
+        let by_way_of = hops.iter().map(|leg| leg.host.name.clone()).collect();
+        let shelf = Shelf { target: host.name.clone(), user: last.user.clone(), by_way_of };
+        Ok(Self { host, shelf, hops, last, run: *run, known, now, pool, means, start })
     }
 
     /// A channel on a connection that may be shared, or on a new one.
@@ -103,7 +115,7 @@ impl<'a> Way<'a> {
 
     /// A seat, and whether its connection was made for it.
     async fn seat(&self) -> Result<(Seat, bool), Failure> {
-        let find = || self.pool.seat(&self.shelf, self.key.as_ref(), &self.addresses, |c| self.trusts(c));
+        let find = || self.pool.seat(&self.shelf, |connection| self.fit(connection));
         if let Some(seat) = find() {
             return Ok((seat, false));
         }
@@ -121,87 +133,84 @@ impl<'a> Way<'a> {
         Ok((seat, true))
     }
 
-    /// Dials, checks the host key, logs in.
+    /// Goes the way, host by host: dials, checks the host key, logs in.
     pub(crate) async fn establish(&self) -> Result<Connection, Failure> {
-        let (host, settings) = (self.host, &self.now.settings);
-        let (stream, address) =
-            dial::connect(&host.address, &self.addresses, settings.connect_timeout).await?;
         let leash = self.now.leash.child_token();
-        // Until there is a connection that does it: whatever fails or is dropped here ends the socket.
+        // Until there is a connection that does it: whatever fails or is dropped here ends every socket of the way.
         let cut = leash.clone().drop_guard();
-        let allowance = Allowance::new(LOGIN_ALLOWANCE);
-        let stream = Leashed::new(stream, leash.clone(), allowance.clone());
-        let seen = Arc::new(Seen::default());
-        let shake_and_log_in = async {
-            let gatekeeper = Gatekeeper::new(self.key_check(), Arc::clone(&seen));
-            // In a task of its own: what panics on a host's bytes ends that task and nothing else.
-            let shaken = tokio::spawn(russh::client::connect_stream(self.config(), stream, gatekeeper)).await;
-            let shaken =
-                shaken.unwrap_or_else(|_| Err(Broken::Weak("its messages could not be handled".to_owned())));
-            let mut handle = shaken.map_err(|why| refusal::broken(host, why, self.known.missing()))?;
-            self.login.log_in(&mut handle, &seen, &self.shelf.user, host, self.start).await?;
-            Ok(handle)
+        let ground = ground(&self.run, &self.means, &self.known, &self.now);
+        let mut hops: Vec<Link> = Vec::new();
+        for leg in &self.hops {
+            let passed = self.pass(leg, hops.last(), &ground, &leash).await;
+            hops.push(passed.map_err(|failure| on_the_way(failure, self.host))?);
+        }
+        let link = self.last.link(hops.last(), &ground, &leash, self.start).await?;
+        drop(cut.disarm());
+        Ok(Connection::new(link, hops, leash, Arc::clone(&self.means.clock)))
+    }
+
+    /// Logs in to a jump host. That is an act of its own, on another host and with another credential than the call's.
+    async fn pass(
+        &self,
+        leg: &Leg<'_>,
+        before: Option<&Link>,
+        ground: &Ground<'_>,
+        leash: &CancellationToken,
+    ) -> Result<Link, Failure> {
+        let events: &dyn SubEvents = self.run.sub_events;
+        events.begin(JUMP, leg.host.name.as_str()).await?;
+        // The call has not started yet: a handle for the target is not used up on the way.
+        let linked = leg.link(before, ground, leash, &|| ()).await;
+        let told = match &linked {
+            Ok(Link { target, user, place, .. }) => {
+                let key = linked.as_ref().map(Link::fingerprint).unwrap_or_default();
+                format!("{target}: {user}@{} port {} ({key})", place.host(), place.port())
+            }
+            Err(failure) => format!("{}: {}", leg.host.name, failure.code()),
         };
-        let handle = tokio::time::timeout(settings.login_timeout, shake_and_log_in);
-        let handle = handle.await.unwrap_or_else(|_| {
-            let patience = settings.login_timeout.as_secs_f64();
-            let text = format!("`{}` did not finish the login within {patience} s", host.name);
-            Err(Failure::new(ErrorCode::TargetTimeout, text))
-        })?;
-        let host_key =
-            seen.shown().ok_or_else(|| Failure::new(ErrorCode::Internal, "a login without a host key"))?;
-        cut.disarm();
-        let (user, key) = (self.shelf.user.clone(), self.key.clone());
-        let parts = Parts { handle, address, user, host_key, key, seen, leash, allowance };
-        Ok(Connection::new(parts, Arc::clone(&self.clock)))
+        events.end(JUMP, &told).await?;
+        linked
     }
 
     /// What the shell of this call's account is remembered by.
     pub(crate) fn account(&self, connection: &Connection) -> Account {
-        Account {
-            target: self.host.name.clone(),
-            user: self.shelf.user.clone(),
-            host_key: connection.fingerprint(),
-        }
+        let Shelf { target, user, .. } = &self.shelf;
+        Account { target: target.clone(), user: user.clone(), host_key: connection.link.fingerprint() }
     }
 
-    fn key_check(&self) -> KeyCheck {
-        KeyCheck::Known {
-            hosts: Arc::clone(&self.known),
-            address: self.host.address.clone(),
-            port: self.host.port,
-            now: self.clock.now(),
-            insecure: self.now.settings.insecure_hostkey,
-        }
+    fn legs(&self) -> impl Iterator<Item = &Leg<'a>> {
+        self.hops.iter().chain(std::iter::once(&self.last))
     }
 
-    fn config(&self) -> Arc<Config> {
-        let (address, port) = (&self.host.address, self.host.port);
-        let known = self.known.algorithms(address, port);
-        let certificates = self.known.has_authority(address, port);
-        Arc::new(Config {
-            client_id: russh::SshId::Standard("SSH-2.0-portcullis".into()),
-            preferred: algorithms::offered(&known, certificates),
-            ..Config::default()
-        })
-    }
-
-    /// Whether a connection's host key is still a known one. What a certificate proved is asked anew each time, for its
-    /// time may be over.
-    fn trusts(&self, connection: &Connection) -> bool {
-        let (host, shown, now) = (self.host, &connection.host_key, self.clock.now());
-        let standing = || self.known.judge(&host.address, host.port, shown, now);
-        let check = || match standing() {
-            Standing::Trusted => true,
-            Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Uncertified { .. } => {
-                self.now.settings.insecure_hostkey
-            }
-            Standing::Revoked { .. } => false,
-        };
-        match shown.certificate() {
-            Some(_) => check(),
-            None => connection.vouched(&self.known, &host.address, check),
+    fn fit(&self, connection: &Connection) -> Fit {
+        let insecure = self.now.settings.insecure_hostkey;
+        let mut pairs = self.legs().zip(connection.links());
+        if self.legs().zip(connection.links()).any(|(leg, link)| leg.key != link.key)
+            || !connection.is_vouched_for(&self.known, insecure)
+        {
+            Fit::Stale
+        } else if pairs.all(|(leg, link)| leg.is(link)) {
+            Fit::Fits
+        } else {
+            Fit::Differs
         }
+    }
+}
+
+fn ground<'a>(run: &HostRun<'a>, means: &'a Means, known: &'a Arc<KnownHosts>, now: &'a Now) -> Ground<'a> {
+    let fences = run.lease.intended().permit().fences();
+    Ground { resolver: &*means.resolver, fences, known, settings: &now.settings, now: means.clock.now() }
+}
+
+fn on_the_way(failure: Failure, host: &Host) -> Failure {
+    failure.with_context(&format!("on the way to `{}`", host.name))
+}
+
+/// The words for a connection that was lost with a jump host, or with the host itself.
+pub(crate) fn lost(host: &TargetName, hop: Option<&TargetName>) -> String {
+    match hop {
+        Some(hop) => format!("the connection to `{hop}`, on the way to `{host}`, was lost"),
+        None => format!("the connection to `{host}` was lost"),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use audit::{CompletionFacts, Intended, Journal, JournalError, Pending};
 use broker::Lease;
-use model::{ErrorCode, Failure, Host, Outcome};
+use model::{ErrorCode, Failure, Host, Outcome, TargetName};
 use tools::{SubEvents, Tool, ToolRun};
 
 use crate::desk::GatewayDesk;
@@ -21,12 +21,27 @@ const GRACE: Duration = Duration::from_secs(5);
 /// output is cut must be seen whole, or all of it but its end could be shown.
 const BEYOND_THE_CUT: u64 = 64 * 1024;
 
+/// The inventory entry of an action's target, and the jump hosts on the way to it.
+#[derive(Clone)]
+pub(crate) struct Reached<'a> {
+    pub(crate) host: Option<&'a Host>,
+    pub(crate) hops: Vec<&'a Host>,
+}
+
+/// Where an action's target is and how it is reached; nothing for acts on the gateway.
+pub(crate) fn reach<'a>(live: &'a Live, target: &TargetName) -> Result<Reached<'a>, Failure> {
+    let host = live.inventory.host(target);
+    let hops = host.map(|host| live.inventory.way(host)).transpose();
+    let hops = hops.map_err(|wrong| Failure::new(ErrorCode::Internal, wrong.to_string()))?;
+    Ok(Reached { host, hops: hops.unwrap_or_default() })
+}
+
 /// Runs the tool over what the lease opens, within the permit's limits.
 pub(crate) async fn execute(
     gateway: &Gateway,
     live: &Arc<Live>,
     tool: &Arc<dyn Tool>,
-    host: Option<&Host>,
+    reached: &Reached<'_>,
     lease: &Lease,
     call: &Authenticated<ToolCall>,
 ) -> Result<Outcome, Failure> {
@@ -42,7 +57,8 @@ pub(crate) async fn execute(
     };
     let run = ToolRun {
         lease,
-        host,
+        host: reached.host,
+        hops: &reached.hops,
         inventory: &live.inventory,
         shell: &*gateway.shell,
         desk: &desk,

@@ -9,7 +9,7 @@ use policy::Denial;
 
 use crate::authorise::{authorise, spend};
 use crate::discharge::discharge;
-use crate::execute::execute;
+use crate::execute::{execute, reach};
 use crate::facts;
 use crate::freeze;
 use crate::gateway::Gateway;
@@ -82,9 +82,9 @@ async fn stages(
     let (limits, action) = (permit.limits(), permit.action().clone());
     facts::permitted(facts, &permit);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
-    let host = live.inventory.host(&action.target.name);
-    let lease = gateway.broker.lease(intended, host).await?;
-    let result = execute(gateway, live, &resolved.tool, host, &lease, call).await;
+    let reached = reach(live, &action.target.name)?;
+    let lease = gateway.broker.lease(intended, reached.host, &reached.hops).await?;
+    let result = execute(gateway, live, &resolved.tool, &reached, &lease, call).await;
     let scanner = Scanner::new(lease.secrets());
     facts::executed(facts, &scanner, &result);
     if let Err(failure) = &result {

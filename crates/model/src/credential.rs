@@ -133,6 +133,23 @@ pub enum CredentialSpec {
     Password(SecretLocation),
 }
 
+impl CredentialSpec {
+    /// What it needs of credential sources.
+    pub fn stored(&self) -> impl Iterator<Item = &CredentialRef> {
+        let (whole, part) = match self {
+            Self::Stored(reference) => (Some(reference), None),
+            Self::Key { passphrase, .. } => (None, passphrase.as_ref()),
+            Self::Password(location) => (None, Some(location)),
+            Self::Agent { .. } => (None, None),
+        };
+        let part = part.and_then(|location| match location {
+            SecretLocation::Stored(reference) => Some(reference),
+            SecretLocation::Env(_) | SecretLocation::File(_) | SecretLocation::Literal(_) => None,
+        });
+        whole.into_iter().chain(part)
+    }
+}
+
 /// Where a single secret value is written down: `{ env = ... }`, `{ file = ... }` or `{ secret = ... }`, or
 /// right there, in a file that nobody else can read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -170,6 +170,13 @@ impl Failure {
         self
     }
 
+    /// Says first where it happened, as `on the way to X`.
+    #[must_use]
+    pub fn with_context(mut self, context: &str) -> Self {
+        self.message = format!("{context}: {}", self.message);
+        self
+    }
+
     /// Adds what only the operator's log may hold.
     #[must_use]
     pub fn with_internal(mut self, internal: impl Into<String>) -> Self {

@@ -30,7 +30,7 @@ pub use handle::{HandleId, HandleToken};
 pub use ids::{
     CallId, GroupName, MalformedName, PrincipalId, RuleName, SnapshotHash, TargetName, ToolName, ToolSet,
 };
-pub use inventory::{Host, Inventory, Platform, Shell};
+pub use inventory::{Host, Inventory, MOST_JUMPS, Platform, Resolve, Shell, WrongWay};
 pub use limits::Limits;
 pub use outcome::{Exit, Outcome, Stream};
 pub use principal::Principal;

@@ -14,6 +14,8 @@ pub struct HostRun<'a> {
     pub lease: &'a Lease,
     /// The inventory entry of the action's target.
     pub host: &'a Host,
+    /// The jump hosts on the way to it, the one that is dialled first coming first. The lease has their credentials.
+    pub hops: &'a [&'a Host],
     /// How long all of it may take.
     pub timeout: Duration,
     /// How many bytes of output are kept, all streams together; the rest is counted and dropped while reading.

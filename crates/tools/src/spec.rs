@@ -90,6 +90,8 @@ pub struct ToolRun<'a> {
     pub lease: &'a Lease,
     /// The inventory entry of the target, for acts on hosts.
     pub host: Option<&'a Host>,
+    /// The jump hosts on the way to it.
+    pub hops: &'a [&'a Host],
     /// Declared targets.
     pub inventory: &'a Inventory,
     /// The connector to hosts.

@@ -82,8 +82,8 @@ impl Tool for SshExecute {
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
         let host = run.host.ok_or_else(|| Failure::new(ErrorCode::Internal, "the call lost its host"))?;
-        let ToolRun { lease, timeout, output, cancel, progress, sub_events, .. } = run;
-        run.shell.exec(HostRun { lease, host, timeout, output, cancel, progress, sub_events }).await
+        let ToolRun { lease, hops, timeout, output, cancel, progress, sub_events, .. } = run;
+        run.shell.exec(HostRun { lease, host, hops, timeout, output, cancel, progress, sub_events }).await
     }
 
     fn render(&self, action: &Action, outcome: &Outcome) -> Answer {

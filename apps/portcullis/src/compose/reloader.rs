@@ -1,15 +1,16 @@
 //! Reload: parse, check, build everything that can fail, then swap, then record.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use audit::{Event, Journal, Origin};
 use broker::Broker;
-use config::Loaded;
+use config::{Loaded, Part};
 use connector_ssh::SshConnector;
-use gateway::Gateway;
-use model::PrincipalId;
+use gateway::{Gateway, Live};
+use model::{Host, PrincipalId, TargetName};
 use serde_json::{Map, json};
 
 use super::translate;
@@ -57,11 +58,13 @@ impl Reloader {
         let live = translate::live(&loaded, snapshot);
         self.connector.configure(translate::ssh(&loaded));
         self.broker.configure(sources.clone(), translate::handles(&loaded));
+        let touched = touched(&self.in_force.load().loaded, &loaded, &live);
+        let network = live.network.clone();
         let warnings = loaded.warnings.iter().cloned().chain(doubts).collect();
         self.in_force.store(Arc::new(InForce { loaded, sources }));
         gateway.swap(live);
-        // What was opened under the old policy is opened again under the new one, or not at all.
-        self.connector.close_idle();
+        // What the reload touches is opened again under the new state of things, or not at all.
+        self.connector.retire(|host| touched.contains(host), &network);
         applies.into_iter().for_each(|apply| apply());
         Ok(Reloaded { changes, warnings, thawed: Vec::new() })
     }
@@ -92,6 +95,25 @@ impl Reloader {
             tracing::error!(%error, "a reload could not be recorded");
         }
     }
+}
+
+/// The hosts whose connections a reload ends: they are declared otherwise now, their credentials come from elsewhere, or
+/// nobody may do anything there any more.
+fn touched(old: &Loaded, new: &Loaded, live: &Live) -> BTreeSet<TargetName> {
+    let changes = config::diff(old, new).changes;
+    let changed = |part, name: &str| changes.iter().any(|change| change.part == part && change.name == name);
+    let seen = |host: &Host| {
+        let principals = live.directory.entries().iter();
+        principals.map(|entry| &entry.principal).any(|who| live.snapshot.sees(who, &host.target()))
+    };
+    // Nobody needs a rule for a jump host to be taken through it.
+    let is_passed = |name: &TargetName| new.inventory.hosts().any(|host| host.jump.contains(name));
+    let is_touched = |host: &&Host| {
+        changed(Part::Host, host.name.as_str())
+            || host.sources().any(|source| changed(Part::Source, source))
+            || !(new.inventory.host(&host.name).is_some_and(seen) || is_passed(&host.name))
+    };
+    old.inventory.hosts().filter(is_touched).map(|host| host.name.clone()).collect()
 }
 
 #[async_trait]

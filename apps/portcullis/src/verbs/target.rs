@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
-    CredentialSpec, CredentialUse, ErrorCode, Failure, Host, Platform, SecretLocation, Shell, Target,
-    TargetName,
+    CredentialSpec, CredentialUse, ErrorCode, Failure, Host, Platform, Resolve, SecretLocation, Shell,
+    Target, TargetName,
 };
 use serde_json::{Map, Value, json};
 use tools::{Field, HostRun, Kind, Scene, Tool, ToolRun};
@@ -112,6 +112,7 @@ impl Act for Test {
         let login = HostRun {
             lease: run.lease,
             host,
+            hops: run.hops,
             timeout: run.timeout,
             output: run.output,
             cancel: run.cancel,
@@ -123,9 +124,29 @@ impl Act for Test {
         Ok(found)
     }
 
+    /// The way to it, host by host, then the target.
     fn text(&self, values: &Map<String, Value>) -> String {
-        labelled(values)
+        let mut target = values.clone();
+        let hops = target.remove("hops");
+        let hops = hops.as_ref().and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object);
+        let mut parts: Vec<String> = hops.map(|hop| format!("Through {}", one_line(hop))).collect();
+        parts.push(labelled(&target));
+        parts.join("\n")
     }
+}
+
+/// A jump host that let us in.
+fn one_line(hop: &Map<String, Value>) -> String {
+    let told = |name: &str| hop.get(name).and_then(Value::as_str).unwrap_or_default();
+    format!(
+        "{}: {}@{} port {}, host key {} {}",
+        told("name"),
+        told("user"),
+        told("address"),
+        told("port"),
+        told("host_key_algorithm"),
+        told("host_key")
+    )
 }
 
 fn text(arguments: &Map<String, Value>) -> &str {
@@ -160,6 +181,11 @@ fn described(host: &Host) -> Value {
         },
         "credential": host.credential.as_ref().map(credential),
         "credentials": credentials,
+        "jump": host.jump.iter().map(TargetName::as_str).collect::<Vec<_>>(),
+        "resolve": match host.resolve {
+            Resolve::Gateway => "gateway",
+            Resolve::Bastion => "bastion",
+        },
         "notes": host.notes,
     })
 }

@@ -152,7 +152,7 @@ async fn a_handle_is_bound_to_its_principal_target_and_tool() {
 
     let mallory = Principal { id: PrincipalId::parse("mallory").unwrap(), ..claude() };
     let stolen = world.intend_as(mallory, "ssh_execute", with(), &web1());
-    let stolen = world.broker.lease(stolen, Some(&web1())).await.unwrap_err();
+    let stolen = world.broker.lease(stolen, Some(&web1()), &[]).await.unwrap_err();
     let invented = world.lease(&HandleToken::new(&[0xee; 32]), &web1()).await.unwrap_err();
     assert_eq!(stolen, invented, "another's handle looks like none");
     assert_eq!(stolen.code(), ErrorCode::HandleUnknown);
@@ -160,7 +160,10 @@ async fn a_handle_is_bound_to_its_principal_target_and_tool() {
     let other = host("web2", "10.0.0.12");
     assert_eq!(code(world.lease(&issued.token, &other).await), ErrorCode::HandleNotForThisTarget);
     let other_tool = world.intend_as(claude(), "ps_execute", with(), &web1());
-    assert_eq!(code(world.broker.lease(other_tool, Some(&web1())).await), ErrorCode::HandleNotForThisTarget);
+    assert_eq!(
+        code(world.broker.lease(other_tool, Some(&web1()), &[]).await),
+        ErrorCode::HandleNotForThisTarget
+    );
     assert!(world.lease(&issued.token, &web1()).await.is_ok(), "none of these consumed it");
 }
 
@@ -170,11 +173,11 @@ async fn a_handle_on_another_host_than_the_actions_target_is_a_defect_and_no_lea
     let issued = world.issue(&[web1()]).await.unwrap();
     let intended = world.intend(CredentialUse::Handle(issued.token.clone()), &web1());
     assert_eq!(
-        code(world.broker.lease(intended, Some(&host("web2", "10.0.0.12"))).await),
+        code(world.broker.lease(intended, Some(&host("web2", "10.0.0.12")), &[]).await),
         ErrorCode::Internal
     );
     let intended = world.intend(CredentialUse::Inventory, &web1());
-    assert_eq!(code(world.broker.lease(intended, None).await), ErrorCode::Internal);
+    assert_eq!(code(world.broker.lease(intended, None, &[]).await), ErrorCode::Internal);
 }
 
 #[tokio::test]
@@ -327,9 +330,9 @@ async fn without_a_state_or_randomness_there_is_no_handle_and_no_claim_but_an_em
         assert_eq!(failure.code(), ErrorCode::Internal);
         assert!(!failure.message().contains("disk full") && !all_text(&failure).contains(SECRET));
         let intended = world.intend(CredentialUse::Handle(issued.token.clone()), &web1());
-        assert_eq!(code(broker.lease(intended, Some(&web1())).await), ErrorCode::Internal);
+        assert_eq!(code(broker.lease(intended, Some(&web1()), &[]).await), ErrorCode::Internal);
         assert_eq!(code(broker.release_handle(&claude(), &issued.token).await), ErrorCode::Internal);
-        let empty = broker.lease(world.intend(CredentialUse::None, &web1()), None).await.unwrap();
+        let empty = broker.lease(world.intend(CredentialUse::None, &web1()), None, &[]).await.unwrap();
         assert!(empty.credential().is_none() && empty.secrets().is_empty());
     }
 }

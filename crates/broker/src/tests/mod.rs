@@ -12,8 +12,8 @@ use std::time::Duration;
 use audit::Intended;
 use model::{
     Action, BootInstant, CallId, Clock, CredentialPattern, CredentialRef, CredentialUse, Entropy, ErrorCode,
-    Failure, Fault, HandleToken, Host, Limits, NoEntropy, Platform, Principal, PrincipalId, Shell, SubAction,
-    TargetName, Tier, Timestamp, ToolName, ToolSet,
+    Failure, Fault, HandleToken, Host, Limits, NoEntropy, Principal, PrincipalId, SubAction, TargetName,
+    Tier, Timestamp, ToolName, ToolSet,
 };
 use store::SqliteStore;
 
@@ -118,11 +118,11 @@ impl World {
 
     async fn lease(&self, token: &HandleToken, host: &Host) -> Result<Lease, Failure> {
         let intended = self.intend(CredentialUse::Handle(token.clone()), host);
-        self.broker.lease(intended, Some(host)).await
+        self.broker.lease(intended, Some(host), &[]).await
     }
 
     async fn own(&self, host: &Host) -> Result<Lease, Failure> {
-        self.broker.lease(self.intend(CredentialUse::Inventory, host), Some(host)).await
+        self.broker.lease(self.intend(CredentialUse::Inventory, host), Some(host), &[]).await
     }
 }
 
@@ -136,16 +136,8 @@ fn claude() -> Principal {
 
 fn host(name: &str, address: &str) -> Host {
     Host {
-        name: TargetName::parse(name).unwrap(),
-        address: address.to_owned(),
-        port: 22,
-        user: None,
-        tags: BTreeSet::new(),
-        platform: Platform::Linux,
-        shell: Shell::Posix,
-        credential: None,
         credentials: vec![CredentialPattern::parse("keystore:PROD/*").unwrap()],
-        notes: None,
+        ..Host::new(TargetName::parse(name).unwrap(), address)
     }
 }
 

@@ -203,7 +203,7 @@ async fn an_agent_key_needs_the_agents_socket() {
     let entropy = Arc::new(Counting(AtomicU8::new(0)));
     let socket = PathBuf::from("/run/agent.sock");
     let broker = Broker::new(Arc::new(store), Arc::clone(&world.clock) as _, entropy, Some(socket.clone()));
-    let lease = broker.lease(world.intend(CredentialUse::Inventory, &host), Some(&host)).await.unwrap();
+    let lease = broker.lease(world.intend(CredentialUse::Inventory, &host), Some(&host), &[]).await.unwrap();
     let Some(Material::Agent { fingerprint, socket: at }) = lease.credential().map(|c| &c.material) else {
         panic!("no agent key")
     };

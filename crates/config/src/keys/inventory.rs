@@ -52,9 +52,19 @@ const HOST: &[Key] = &[
         "What handles may be issued for beside it: `SOURCE:SAFE/OBJECT` with `*` in safe and object, or `**` for all.",
     )
     .or("`[]`"),
+    key(
+        "jump",
+        Kind::List(&Kind::Text),
+        "Jump hosts, in the order in which they are passed: aliases of this inventory, each with a credential of its own. The first is reached as its own entry says. At most 8 on one way.",
+    )
+    .or("`[]`: dialled directly"),
+    key(
+        "resolve",
+        Kind::Words(&[word("gateway"), word("bastion")]),
+        "Who turns `address` into a literal address behind a jump host. What the jump host resolves, no rule on networks can permit.",
+    )
+    .or("`gateway`"),
     key("notes", Kind::Text, "A note for people and agents, at most 1000 characters.").or("none"),
-    later("jump"),
-    later("resolve"),
     later("paths"),
     later("container_cli"),
 ];

@@ -162,12 +162,10 @@ fn what_comes_later_in_inventories() {
         "inventory.toml",
         &[
             (
-                "[hosts.a]\naddress = \"a\"\njump = [\"b\"]\nresolve = \"gateway\"\npaths = {}\ncontainer_cli = \"podman\"",
+                "[hosts.a]\naddress = \"a\"\npaths = {}\ncontainer_cli = \"podman\"",
                 &[
-                    "inventory.toml 3:1 hosts.a.jump: comes with a later version of Portcullis",
-                    "inventory.toml 4:1 hosts.a.resolve: comes with a later version of Portcullis",
-                    "inventory.toml 5:1 hosts.a.paths: comes with a later version of Portcullis",
-                    "inventory.toml 6:1 hosts.a.container_cli: comes with a later version of Portcullis",
+                    "inventory.toml 3:1 hosts.a.paths: comes with a later version of Portcullis",
+                    "inventory.toml 4:1 hosts.a.container_cli: comes with a later version of Portcullis",
                 ],
             ),
             (
@@ -182,6 +180,48 @@ fn what_comes_later_in_inventories() {
             ),
         ],
     );
+}
+
+#[test]
+fn wrong_ways_to_hosts() {
+    let hosts = |a: &str, b: &str| {
+        let host = |name: &str, lines: &str| {
+            format!(
+                "[hosts.{name}]\naddress = \"192.0.2.1\"\ncredential = {{ key = \"inventory.toml\" }}\n{lines}\n"
+            )
+        };
+        host("a", a) + &host("b", b)
+    };
+    let cases: &[(String, &[&str])] = &[
+        (hosts("jump = [\"b\"]", "resolve = \"bastion\""), &[]),
+        (hosts("jump = [\"c\"]", ""), &["inventory.toml 4:9 hosts.a.jump[0]: there is no host `c`..."]),
+        (
+            hosts("jump = [\"b\", \"a/b\"]", ""),
+            &["inventory.toml 4:14 hosts.a.jump[1]: `a/b` is not a target name..."],
+        ),
+        (hosts("jump = [\"a\"]", ""), &["inventory.toml 4:8 hosts.a.jump: the way passes `a` twice"]),
+        (
+            hosts("jump = [\"b\"]", "jump = [\"a\"]"),
+            &[
+                "inventory.toml 4:8 hosts.a.jump: the way passes `a` twice",
+                "inventory.toml 8:8 hosts.b.jump: the way passes `b` twice",
+            ],
+        ),
+        (
+            "[hosts.a]\naddress = \"a\"\njump = [\"b\"]\n[hosts.b]\naddress = \"b\"".to_owned(),
+            &["inventory.toml 3:9 hosts.a.jump[0]: the jump host `b` has no `credential`..."],
+        ),
+        (
+            hosts("resolve = \"bastion\"", ""),
+            &["inventory.toml 4:11 hosts.a.resolve: there is no jump host that could resolve the address..."],
+        ),
+        (
+            hosts("resolve = \"dns\"", ""),
+            &["inventory.toml 4:11 hosts.a.resolve: `dns` is not known here..."],
+        ),
+    ];
+    let cases: Vec<(&str, &[&str])> = cases.iter().map(|(text, said)| (text.as_str(), *said)).collect();
+    check("inventory.toml", &cases);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod commands;
 mod host_certificates;
 mod hostile;
+mod jumps;
 mod logins;
 mod pooling;
 mod rig;

@@ -92,6 +92,32 @@ async fn idle_connections_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reload_ends_the_connections_that_it_touches_and_no_others() {
+    let (bastion, web) = (Sshd::start(), Sshd::start());
+    let rig = Rig::of(&web).by_way_of(&[("bastion", &bastion)]);
+    let everywhere = policy::NetworkFence::default();
+    let elsewhere = policy::NetworkFence { allow: vec!["10.0.0.0/8".parse().unwrap()], block: Vec::new() };
+    let mut logins = 0;
+    let mut touched = async |is_touched: bool, by: &str| {
+        rig.exec(&mut Call::new("true", web.password())).await.unwrap();
+        logins += usize::from(is_touched);
+        assert_eq!(web.logins(), logins, "{by}");
+    };
+    touched(true, "the first call").await;
+    rig.connector.configure(rig.settings.clone());
+    rig.connector.retire(|host| host.as_str() == "web2", &everywhere);
+    touched(false, "a reload that says the same").await;
+    rig.connector.retire(|host| host.as_str() == "web1", &everywhere);
+    touched(true, "its host").await;
+    rig.connector.retire(|host| host.as_str() == "bastion", &everywhere);
+    touched(true, "its jump host").await;
+    rig.connector.retire(|_| false, &elsewhere);
+    touched(true, "a network that does not admit it").await;
+    rig.connector.configure(connector_ssh::SshSettings { insecure_hostkey: true, ..rig.settings.clone() });
+    touched(true, "other settings").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lockdown_ends_what_runs() {
     let sshd = Sshd::start();
     let rig = Rig::of(&sshd);

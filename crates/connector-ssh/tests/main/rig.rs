@@ -10,8 +10,8 @@ use audit::Intended;
 use broker::{Credential, Lease, Material};
 use connector_ssh::{SshConnector, SshSettings};
 use model::{
-    Action, CallId, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Platform, Principal,
-    PrincipalId, Secret, Shell, SubAction, TargetName, Tier, ToolName, ToolSet,
+    Action, CallId, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Principal, PrincipalId,
+    Secret, SubAction, TargetName, Tier, ToolName, ToolSet,
 };
 use policy::{Fences, NetworkFence, Permit};
 use tempfile::TempDir;
@@ -25,6 +25,8 @@ pub(crate) struct Rig {
     pub(crate) settings: SshSettings,
     pub(crate) known_hosts: PathBuf,
     pub(crate) host: Host,
+    /// Jump hosts, with the passwords of their accounts.
+    pub(crate) hops: Vec<(Host, String)>,
     _folder: TempDir,
 }
 
@@ -78,22 +80,32 @@ impl Rig {
         let connector =
             Arc::new(SshConnector::new(settings.clone(), Arc::clone(&clock) as Arc<dyn model::Clock>));
         let host = Host {
-            name: TargetName::parse("web1").unwrap(),
-            address: address.to_owned(),
             port,
             user: Some(user.to_owned()),
-            tags: std::collections::BTreeSet::new(),
-            platform: Platform::Linux,
-            shell: Shell::Posix,
-            credential: None,
-            credentials: Vec::new(),
-            notes: None,
+            ..Host::new(TargetName::parse("web1").unwrap(), address)
         };
-        Self { connector, clock, settings, known_hosts, host, _folder: folder }
+        Self { connector, clock, settings, known_hosts, host, hops: Vec::new(), _folder: folder }
     }
 
     pub(crate) fn of(sshd: &Sshd) -> Self {
         Self::new(sshd.host(), sshd.port(), sshd.user(), &sshd.known_hosts_line())
+    }
+
+    /// The same host by way of these, in order. Their keys become known under their addresses.
+    pub(crate) fn by_way_of(mut self, hops: &[(&str, &Sshd)]) -> Self {
+        let mut known = std::fs::read_to_string(&self.known_hosts).unwrap();
+        for (name, sshd) in hops {
+            known.push_str(&format!("{}\n", sshd.known_hosts_line()));
+            let host = Host {
+                port: sshd.port(),
+                user: Some(sshd.user().to_owned()),
+                ..Host::new(TargetName::parse(name).unwrap(), sshd.host())
+            };
+            self.hops.push((host, sshd.password().to_owned()));
+        }
+        self.host.jump = self.hops.iter().map(|(host, _)| host.name.clone()).collect();
+        std::fs::write(&self.known_hosts, known).unwrap();
+        self
     }
 
     pub(crate) async fn exec(&self, call: &mut Call) -> Result<Outcome, Failure> {
@@ -112,13 +124,22 @@ impl Rig {
     where
         F: Future<Output = Result<Outcome, Failure>> + 'c,
     {
-        let lease: &'static Lease = Box::leak(Box::new(call.lease(&self.host)));
+        let hops = self.hops.iter().map(|(hop, secret)| {
+            let credential =
+                Credential { username: None, address: None, material: password(secret), version: None };
+            (hop.name.clone(), credential, Some(secret.as_str()))
+        });
+        let lease = call.lease(&self.host).for_test_by_way_of(hops.collect());
+        let lease: &'static Lease = Box::leak(Box::new(lease));
         let host: &'static Host = Box::leak(Box::new(self.host.clone()));
+        let hops = self.hops.iter().map(|(hop, _)| &*Box::leak(Box::new(hop.clone()))).collect();
+        let hops: &'static Vec<&'static Host> = Box::leak(Box::new(hops));
         let (timeout, output) = (call.timeout, call.output);
         let started = &mut call.started;
         let run = HostRun {
             lease,
             host,
+            hops,
             timeout,
             output,
             cancel: &call.cancel,

@@ -14,7 +14,7 @@ use gateway::{
 use guard::Guard;
 use model::{
     Answer, Clock, CredentialPattern, CredentialRef, CredentialSpec, Entropy, GroupName, Host, Inventory,
-    Limits, Platform, Principal, PrincipalId, Shell, TargetName,
+    Limits, Principal, PrincipalId, TargetName,
 };
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use serde_json::Value;
@@ -256,16 +256,10 @@ fn live(rules: &str, entries: &[Entry]) -> Live {
 
 fn host(name: &str, address: &str, tag: &str) -> Host {
     Host {
-        name: TargetName::parse(name).unwrap(),
-        address: address.to_owned(),
-        port: 22,
-        user: None,
         tags: [tag.to_owned()].into(),
-        platform: Platform::Linux,
-        shell: Shell::Posix,
         credential: Some(CredentialSpec::Stored(CredentialRef::parse("vault:PROD/web").unwrap())),
         credentials: vec![CredentialPattern::parse("vault:PROD/*").unwrap()],
-        notes: None,
+        ..Host::new(TargetName::parse(name).unwrap(), address)
     }
 }
 
