@@ -70,7 +70,7 @@ impl Probed {
 /// The one command of every probe; it changes nothing on the host.
 pub(crate) fn command() -> CommandLine {
     let words = ["printf", "%s\\n"].iter().chain(WORDS).map(|word| (*word).to_owned()).collect();
-    CommandLine { first: Pipeline { commands: vec![SimpleCommand { words }] }, rest: Vec::new() }
+    CommandLine { first: Pipeline { commands: vec![SimpleCommand::new(words)] }, rest: Vec::new() }
 }
 
 /// Whether the shell did as a POSIX shell does. What an rc file prints before is not held against it.

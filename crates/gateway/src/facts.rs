@@ -34,7 +34,7 @@ pub(crate) fn resolved(facts: &mut CompletionFacts, resolved: &Resolved) {
     facts.command = action.arguments.get("command").and_then(Value::as_str).map(str::to_owned);
     facts.credential = action.parts.iter().find_map(|part| match part {
         SubAction::Credential { credential, .. } => Some(credential.clone()),
-        SubAction::Whole | SubAction::Command(_) => None,
+        SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => None,
     });
     facts.handle_id = match &action.credential {
         CredentialUse::Handle(token) => Some(token.id()),

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{CommandLine, CredentialRef, HandleToken, Limits, SimpleCommand, Target, ToolName, ToolSet};
+use crate::{
+    CommandLine, CredentialRef, End, HandleToken, LexicalPath, Limits, Redirection, SimpleCommand, Target,
+    ToolName, ToolSet, WriteMode,
+};
 
 /// How much a tool can do, as its author classed it. Rules name it as `tier:read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +63,13 @@ pub enum SubAction {
     Whole,
     /// One simple command.
     Command(SimpleCommand),
+    /// A file that a redirection of a command opens.
+    File {
+        /// What for.
+        access: FileAccess,
+        /// Which file, by its text alone.
+        path: LexicalPath,
+    },
     /// The right to use a credential on one target.
     Credential {
         /// Which credential.
@@ -67,6 +77,25 @@ pub enum SubAction {
         /// Where it could be used.
         target: Target,
     },
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FileAccess {
+    /// Its content goes into a command.
+    Read,
+    /// A command's output goes into it.
+    Write,
+}
+
+impl FileAccess {
+    /// The word used in conditions and digests.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
 }
 
 /// Which credential a call uses on its target.
@@ -122,11 +151,27 @@ impl SubAction {
     fn describe(&self) -> Value {
         match self {
             Self::Whole => json!("whole"),
-            Self::Command(command) => json!({ "command": command.words }),
+            Self::Command(command) if command.redirections.is_empty() => json!({ "command": command.words }),
+            Self::Command(command) => {
+                let redirections: Vec<String> = command.redirections.iter().map(redirection).collect();
+                json!({ "command": command.words, "redirections": redirections })
+            }
+            Self::File { access, path } => json!({ (access.as_str()): path.as_str() }),
             Self::Credential { credential, target } => {
                 json!({ "credential": credential.to_string(), "target": target.name.as_str() })
             }
         }
+    }
+}
+
+/// The descriptor, the operator and the other end.
+fn redirection(Redirection { descriptor, end }: &Redirection) -> String {
+    match end {
+        End::Read(path) => format!("{descriptor}<{path}"),
+        End::Write(path, WriteMode::Truncate) => format!("{descriptor}>{path}"),
+        End::Write(path, WriteMode::Append) => format!("{descriptor}>>{path}"),
+        End::Write(path, WriteMode::Clobber) => format!("{descriptor}>|{path}"),
+        End::Join(with) => format!("{descriptor}>&{with}"),
     }
 }
 

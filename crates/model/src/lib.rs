@@ -14,15 +14,16 @@ mod ids;
 mod inventory;
 mod limits;
 mod outcome;
+mod path;
 mod principal;
 mod question;
 mod secret;
 mod target;
 mod time;
 
-pub use action::{Action, ActionDigest, CredentialUse, SubAction, Tier};
+pub use action::{Action, ActionDigest, CredentialUse, FileAccess, SubAction, Tier};
 pub use answer::Answer;
-pub use command::{CommandLine, Joint, Pipeline, SimpleCommand};
+pub use command::{CommandLine, End, Joint, Pipeline, Redirection, SimpleCommand, WriteMode};
 pub use content::{Content, Media, ResourceBody, ResourceContent};
 pub use credential::{CredentialPattern, CredentialRef, CredentialSpec, MalformedCredential, SecretLocation};
 pub use failure::{ErrorCode, Failure, Fault};
@@ -33,6 +34,7 @@ pub use ids::{
 pub use inventory::{Host, Inventory, MOST_JUMPS, Platform, Resolve, Shell, WrongWay};
 pub use limits::Limits;
 pub use outcome::{Exit, Outcome, Stream};
+pub use path::{LexicalPath, NotLexical};
 pub use principal::Principal;
 pub use question::{Abilities, Ability, Asked, ClientInput, NeedsInput, Question, Turn, Void};
 pub use secret::{LiteralSecret, Secret};

@@ -75,7 +75,7 @@ impl Snapshot {
         for part in parts {
             let target = match part {
                 SubAction::Credential { target, .. } => target,
-                SubAction::Whole | SubAction::Command(_) => target,
+                SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => target,
             };
             let considered = match place.take().filter(|considered| std::ptr::eq(considered.target, target)) {
                 Some(considered) => considered,
@@ -90,7 +90,7 @@ impl Snapshot {
                     refused_credential
                         .get_or_insert_with(|| explain::denial(self, asked, &considered, part, refusal));
                 }
-                (Err(refusal), SubAction::Whole | SubAction::Command(_)) => {
+                (Err(refusal), SubAction::Whole | SubAction::Command(_) | SubAction::File { .. }) => {
                     return Err(explain::denial(self, asked, &considered, part, refusal));
                 }
             }

@@ -241,9 +241,7 @@ type Parts = Result<Vec<SubAction>, command::NotUnderstood>;
 fn parts(case: &RawCase, target: &Target) -> Result<Parts, String> {
     match (&case.command, &case.credential) {
         (Some(_), Some(_)) => Err("a case has either `command` or `credential`".to_owned()),
-        (Some(line), None) => {
-            Ok(command::parse(line).map(|line| line.commands().cloned().map(SubAction::Command).collect()))
-        }
+        (Some(line), None) => Ok(command::parse(line).map(|line| line.parts().collect())),
         (None, Some(credential)) => {
             let credential = CredentialRef::parse(credential).map_err(|e| format!("`credential`: {e}"))?;
             Ok(Ok(vec![SubAction::Credential { credential, target: target.clone() }]))

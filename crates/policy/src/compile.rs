@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{Authorizer, Policy, PolicySet, ValidationMode, Validator};
-use model::{SnapshotHash, ToolName};
+use model::{FileAccess, SnapshotHash, ToolName};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -215,16 +215,21 @@ fn tool_names(vocabulary: &Vocabulary) -> BTreeSet<ToolName> {
 /// Over what decides: each rule's Cedar form with the parts that are matched outside of Cedar, and the files.
 fn hash(rules: &[CompiledRule], files: &[CedarFile]) -> SnapshotHash {
     let mut sha = Sha256::new();
-    sha.update(b"portcullis policy 1\n");
+    sha.update(b"portcullis policy 2\n");
     for CompiledRule { rule, policy } in rules {
         let commands: Option<Vec<String>> =
             rule.commands.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
         let credentials: Option<Vec<String>> =
             rule.credentials.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
+        let files = |access| -> Option<Vec<String>> {
+            rule.files(access).map(|list| list.iter().map(ToString::to_string).collect())
+        };
         let approval = rule.approval.as_ref().map(|approval| format!("{approval:?}"));
         let line = json!({
             "cedar": policy.to_json().ok(),
             "commands": commands,
+            "reads": files(FileAccess::Read),
+            "writes": files(FileAccess::Write),
             "credentials": credentials,
             "limits": format!("{:?}", rule.limits),
             "approval": approval,

@@ -1,6 +1,6 @@
 //! Why not, and what would do: never more than the principal can already find out, never a way around an approval.
 
-use model::{ErrorCode, RuleName, SimpleCommand, SubAction};
+use model::{ErrorCode, FileAccess, LexicalPath, RuleName, SimpleCommand, SubAction};
 
 use crate::authorise::{Asked, Considered};
 use crate::command::{self, CommandPattern, WordPattern};
@@ -94,7 +94,7 @@ fn no_rule(
         return denial;
     }
     let code = match part {
-        SubAction::Command(_) => ErrorCode::DeniedCommand,
+        SubAction::Command(_) | SubAction::File { .. } => ErrorCode::DeniedCommand,
         SubAction::Whole | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
     };
     let (rule, why) = match considered.permits().find(|r| r.rule.covers(part)) {
@@ -123,6 +123,7 @@ fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rul
             let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.credentials.is_some());
             (rule, format!("is about other credentials than `{credential}`"))
         }
+        SubAction::File { access, path } => nearest_file(considered, *access, path),
         SubAction::Command(command) => {
             let patterns =
                 considered.permits().flat_map(|r| r.rule.commands.iter().flatten().map(|p| (&r.rule, p)));
@@ -137,6 +138,26 @@ fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rul
                 },
             }
         }
+    }
+}
+
+fn nearest_file<'a>(
+    considered: &Considered<'a>,
+    access: FileAccess,
+    path: &LexicalPath,
+) -> (Option<&'a Rule>, String) {
+    let key = access.as_str();
+    let patterns = considered
+        .permits()
+        .flat_map(|r| r.rule.files(access).unwrap_or_default().iter().map(|pattern| (&r.rule, pattern)));
+    match patterns.max_by_key(|(_, pattern)| pattern.agreeing(path)) {
+        Some((rule, pattern)) => {
+            (Some(rule), format!("has `{pattern}` in `{key}s`: {}", pattern.differs(path)))
+        }
+        None => match considered.permits().next() {
+            Some(r) => (Some(&r.rule), format!("has no `{key}s`, and any must be written")),
+            None => (None, String::new()),
+        },
     }
 }
 
@@ -220,7 +241,7 @@ fn literal(pattern: &CommandPattern) -> Option<SimpleCommand> {
             }
         }
     }
-    (!words.is_empty()).then_some(SimpleCommand { words })
+    (!words.is_empty()).then(|| SimpleCommand::new(words))
 }
 
 fn describe(asked: Asked<'_>, considered: &Considered<'_>, part: &SubAction) -> String {
@@ -229,6 +250,13 @@ fn describe(asked: Asked<'_>, considered: &Considered<'_>, part: &SubAction) -> 
         SubAction::Whole => format!("`{}` on `{target}`", asked.tool.name),
         SubAction::Command(command) => {
             format!("the command `{}` on `{target}`", shorten(&command::simple(command)))
+        }
+        SubAction::File { access, path } => {
+            let act = match access {
+                FileAccess::Read => "reading",
+                FileAccess::Write => "writing",
+            };
+            format!("{act} `{}` by redirection on `{target}`", shorten(path.as_str()))
         }
         SubAction::Credential { credential, .. } => format!("the credential `{credential}` on `{target}`"),
     }

@@ -319,8 +319,7 @@ limits = { timeout = "10s", output = "2KiB", calls_per_minute = 5 }
         Limits { timeout: Some(Duration::from_secs(5)), output: Some(7), calls_per_minute: Some(120) };
     let limits = |line: &str, asked: Limits| {
         let line = policy::command::parse(line).unwrap();
-        let mut action =
-            action("ssh_execute", "web1", line.commands().cloned().map(SubAction::Command).collect());
+        let mut action = action("ssh_execute", "web1", line.parts().collect());
         action.limits = asked;
         policy
             .authorise(&principal("bot"), action, NOON, fallback, &NetworkFence::default())
@@ -350,7 +349,7 @@ fn credentials_are_narrowed_to_the_permitted_targets() {
             .iter()
             .map(|part| match part {
                 SubAction::Credential { target, .. } => target.name.to_string(),
-                SubAction::Whole | SubAction::Command(_) => panic!("{part:?}"),
+                SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => panic!("{part:?}"),
             })
             .collect()
     };
@@ -384,8 +383,7 @@ when = 'context.time.hour >= 8 && context.time.hour < 18 && context.time.weekday
     let policy = snapshot(text, "");
     let at = |hour, weekday| {
         let line = policy::command::parse("uptime").unwrap();
-        let action =
-            action("ssh_execute", "web1", line.commands().cloned().map(SubAction::Command).collect());
+        let action = action("ssh_execute", "web1", line.parts().collect());
         policy.authorise(
             &principal("bot"),
             action,
@@ -471,7 +469,7 @@ fn fences_and_snapshot_go_into_the_permit() {
         block: vec!["10.9.0.0/16".parse().unwrap()],
     };
     let line = policy::command::parse("uptime").unwrap();
-    let action = action("ssh_execute", "lab", line.commands().cloned().map(SubAction::Command).collect());
+    let action = action("ssh_execute", "lab", line.parts().collect());
     let allowed = policy.authorise(&principal("bot"), action, NOON, Limits::default(), &fence).unwrap();
     assert_eq!(allowed.snapshot(), policy.hash());
     let permit = allowed.discharge(Proofs::default()).unwrap();

@@ -11,6 +11,8 @@ mod files;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
+mod redirections;
+#[cfg(test)]
 mod shells;
 #[cfg(test)]
 mod world;

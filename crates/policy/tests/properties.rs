@@ -61,7 +61,7 @@ proptest! {
         let forbid = format!("[[rule]]\nname='b'\nforbid=['ssh_execute']\nprincipals=['*']\ntargets={listed}\n[[rule]]\nname='a'\nallow=['ssh_execute']\nprincipals=['*']\ntargets=['*']\ncommands=['id']\n");
         let ask = |policy: &Snapshot| {
             let line = command::parse("id").unwrap();
-            let mut action = action("ssh_execute", "lab", line.commands().cloned().map(model::SubAction::Command).collect());
+            let mut action = action("ssh_execute", "lab", line.parts().collect());
             action.target = target.clone();
             decide(policy, "bot", action).is_ok()
         };

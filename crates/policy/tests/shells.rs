@@ -37,7 +37,14 @@ fn check(arguments: &str) {
     assert_eq!(commands.len(), 1, "{line}");
     let quoted = canonical(&parsed);
     for shell in shells() {
-        assert_eq!(printed(shell, &line), expected(&commands[0].words), "{shell} reads {line:?} otherwise");
+        // zsh takes `=ls` for a path: it is never sent a line as it came in.
+        if !shell.ends_with("zsh") {
+            assert_eq!(
+                printed(shell, &line),
+                expected(&commands[0].words),
+                "{shell} reads {line:?} otherwise"
+            );
+        }
         assert_eq!(
             printed(shell, &quoted),
             expected(&commands[0].words),

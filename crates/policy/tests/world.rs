@@ -114,7 +114,7 @@ pub(crate) fn run_with(
     line: &str,
 ) -> Result<Allowed, Denial> {
     let line = policy::command::parse(line).unwrap_or_else(|e| panic!("{line}: {e}"));
-    decide(snapshot, who, action(tool, host, line.commands().cloned().map(SubAction::Command).collect()))
+    decide(snapshot, who, action(tool, host, line.parts().collect()))
 }
 
 pub(crate) fn whole(snapshot: &Snapshot, who: &str, tool: &str, host: &str) -> Result<Allowed, Denial> {

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{
-    Action, Answer, CredentialUse, ErrorCode, Exit, Failure, Limits, Outcome, Shell, SubAction, Tier,
-};
+use model::{Action, Answer, CredentialUse, ErrorCode, Exit, Failure, Limits, Outcome, Shell, Tier};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Listing, handle, required, text};
@@ -24,7 +22,7 @@ impl SshExecute {
                 set: "exec",
                 tier: Tier::Dangerous,
                 title: "Run a command on a host",
-                description: "Runs one command line on a host over SSH and returns its output and exit status. Simple commands joined by |, &&, || and ; are understood; anything else is refused.",
+                description: "Runs one command line on a host over SSH and returns its output and exit status. Simple commands joined by |, &&, || and ;, with redirections to absolute paths, are understood; anything else is refused.",
                 event: "ssh_executed",
                 input: Schema::new(vec![
                     Field::required("host", Kind::Text(253), "Alias or exact address of a host."),
@@ -63,8 +61,11 @@ impl Tool for SshExecute {
             .with_hint("only hosts with `shell = \"posix\"` take commands"));
         }
         let line = policy::command::parse(required(arguments, "command")?).map_err(|refused| {
+            let hint = refused.hint.unwrap_or_else(|| {
+                "use simple commands joined by `|`, `&&`, `||` or `;`, with literal words".to_owned()
+            });
             Failure::new(ErrorCode::DeniedCommand, format!("{} in `{}`", refused.reason, refused.part))
-                .with_hint("use simple commands joined by `|`, `&&`, `||` or `;`, with literal words")
+                .with_hint(&hint)
         })?;
         let timeout = arguments.get("timeout").and_then(Value::as_u64).map(Duration::from_secs);
         Ok(Action {
@@ -72,7 +73,7 @@ impl Tool for SshExecute {
             set: self.spec.set.clone(),
             tier: self.spec.tier,
             target: host.target(),
-            parts: line.commands().cloned().map(SubAction::Command).collect(),
+            parts: line.parts().collect(),
             command: Some(line),
             credential,
             limits: Limits { timeout, ..Limits::default() },

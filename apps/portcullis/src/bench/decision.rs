@@ -3,8 +3,8 @@
 use anyhow::Context;
 use gateway::thread_cpu_time;
 use model::{
-    Action, CredentialUse, Limits, Principal, PrincipalId, SubAction, Target, TargetKind, TargetName, Tier,
-    ToolName, ToolSet,
+    Action, CredentialUse, Limits, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName,
+    ToolSet,
 };
 use policy::{Moment, NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use serde_json::Value;
@@ -91,7 +91,7 @@ fn action(command: &str) -> anyhow::Result<Action> {
             tags: ["bench".to_owned()].into(),
             address: Some("127.0.0.1".to_owned()),
         },
-        parts: line.commands().cloned().map(SubAction::Command).collect(),
+        parts: line.parts().collect(),
         command: Some(line),
         credential: CredentialUse::Inventory,
         limits: Limits::default(),

@@ -44,7 +44,7 @@ pub(crate) const COMMAND: &str = "systemctl status nginx";
 /// A permit for one command, under the policy whose hash is all zeros.
 pub(crate) fn permit(tier: Tier) -> Permit {
     let words: Vec<String> = COMMAND.split(' ').map(ToOwned::to_owned).collect();
-    let command = SimpleCommand { words };
+    let command = SimpleCommand::new(words);
     let action = Action {
         tool: tool(),
         set: ToolSet::parse("exec").unwrap(),

@@ -24,6 +24,10 @@ const RULE: &[Key] = &[
         "Word patterns of command lines: `systemctl status *`. `*` is one word, `**` any number, neither of them one that begins with `-`; `<int>`, `<word>`, `<unit>`, `<path:/prefix>`.",
     )
     .or("in `allow`: none, for tools that run a caller's command; in `forbid`: any"),
+    key("reads", Kind::List(&Kind::Text), "Paths that redirections of commands may read: `/srv/in/*.csv`, `/var/log/**`, `**` for any. `/dev/null` needs none.")
+        .or("in `allow`: none; in `forbid`: any"),
+    key("writes", Kind::List(&Kind::Text), "Paths that redirections of commands may write, in the same form.")
+        .or("in `allow`: none; in `forbid`: any"),
     key("credentials", Kind::List(&Kind::Text), "Credentials that `get_credential` may issue handles for: `SOURCE:SAFE/OBJECT` with `*`, or `**`.")
         .or("in `allow`: none; in `forbid`: any"),
     key("limits", Kind::Table(LIMITS), "What bounds calls that this rule permits; the smallest of several rules wins.").or("`[limits]`"),
@@ -34,8 +38,6 @@ const RULE: &[Key] = &[
     later("paths"),
     later("arguments"),
     later("opaque"),
-    later("reads"),
-    later("writes"),
     later("networks"),
 ];
 

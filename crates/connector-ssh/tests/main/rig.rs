@@ -11,7 +11,7 @@ use broker::{Credential, Lease, Material};
 use connector_ssh::{SshConnector, SshSettings};
 use model::{
     Action, CallId, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Principal, PrincipalId,
-    Secret, SubAction, TargetName, Tier, ToolName, ToolSet,
+    Secret, TargetName, Tier, ToolName, ToolSet,
 };
 use policy::{Fences, NetworkFence, Permit};
 use tempfile::TempDir;
@@ -189,7 +189,7 @@ impl Call {
             set: ToolSet::parse("exec").unwrap(),
             tier: Tier::Dangerous,
             target: host.target(),
-            parts: line.commands().cloned().map(SubAction::Command).collect(),
+            parts: line.parts().collect(),
             command: Some(line),
             credential,
             limits: Limits::default(),

@@ -122,6 +122,10 @@ impl Facts {
                 pairs.push(("command".to_owned(), command_record(command)?));
                 "command"
             }
+            SubAction::File { access, path } => {
+                pairs.push(("path".to_owned(), text(path.as_str())));
+                access.as_str()
+            }
             SubAction::Credential { credential, .. } => {
                 let fields = [
                     ("source", text(credential.source())),

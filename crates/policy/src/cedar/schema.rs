@@ -75,6 +75,7 @@ fn context() -> Value {
         "time": record(&json!({ "hour": number(), "weekday": number() })),
         "part": text(),
         "command": optional(json!({ "program": text(), "name": text(), "line": text() })),
+        "path": { "type": "String", "required": false },
         "credential": optional(json!({ "source": text(), "safe": text(), "object": text() })),
     }))
 }

@@ -1,7 +1,7 @@
 //! A rule as a Cedar policy, through Cedar's JSON form.
 
 use cedar_policy::{Policy, PolicyId};
-use model::Target;
+use model::{FileAccess, Target};
 use serde_json::{Value, json};
 
 use super::names;
@@ -155,6 +155,11 @@ fn annotations(rule: &Rule) -> Value {
         |items: Vec<String>| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ");
     if let Some(commands) = &rule.commands {
         note("commands", listed(commands.iter().map(ToString::to_string).collect()));
+    }
+    for access in [FileAccess::Read, FileAccess::Write] {
+        if let Some(files) = rule.files(access) {
+            note(&format!("{}s", access.as_str()), listed(files.iter().map(ToString::to_string).collect()));
+        }
     }
     if let Some(credentials) = &rule.credentials {
         note("credentials", listed(credentials.iter().map(ToString::to_string).collect()));

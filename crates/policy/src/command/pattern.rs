@@ -82,7 +82,7 @@ impl CommandPattern {
     /// something else than `reboot`. Never for what permits. Everything that [`Self::matches`] takes, this
     /// takes too, and neither more options nor more words change a yes.
     pub fn matches_widely(&self, command: &SimpleCommand) -> bool {
-        self.is_any() || wide::matches(&self.words, &command.words)
+        self.is_any() || wide::matches(&self.words, &wide::wording(command))
     }
 
     /// Whether a command of this program may be what the pattern is about.
@@ -298,7 +298,7 @@ fn unquoted(c: char, at: usize, text: &str) -> Result<(), MalformedPattern> {
             "a pattern is one simple command: write each command of a pipeline or list as its own pattern",
         )),
         '>' | '<' if !in_placeholder(text, at) => Err(malformed("a redirection in a pattern", at)
-            .hint("redirections come with a later version; placeholders are whole words such as `<int>`")),
+            .hint("files of redirections are permitted by `reads` and `writes`; placeholders are whole words such as `<int>`")),
         '$' | '`' | '\\' | '"' | '(' | ')' | '{' | '}' | '?' | '[' | ']' | '~' | '!' | '#' => {
             Err(malformed(format!("`{c}` in a pattern"), at).hint(literal))
         }

@@ -1,6 +1,6 @@
 //! Our own quoting: the only text that is sent to a target.
 
-use model::{CommandLine, Joint, SimpleCommand};
+use model::{CommandLine, End, Joint, Redirection, SimpleCommand, WriteMode};
 
 /// Our own quoting of a line. `parse(canonical(x)) == x` for every `x` that [`super::parse`] gives.
 ///
@@ -38,6 +38,29 @@ fn push_commands(text: &mut String, commands: &[SimpleCommand]) {
             }
             push_word(text, word);
         }
+        for redirection in &command.redirections {
+            text.push(' ');
+            push_redirection(text, redirection);
+        }
+    }
+}
+
+/// The descriptor is written only where it is not the one that the operator means anyway.
+fn push_redirection(text: &mut String, Redirection { descriptor, end }: &Redirection) {
+    let (usual, operator) = match end {
+        End::Read(_) => (0, "<"),
+        End::Write(_, WriteMode::Truncate) => (1, ">"),
+        End::Write(_, WriteMode::Append) => (1, ">>"),
+        End::Write(_, WriteMode::Clobber) => (1, ">|"),
+        End::Join(_) => (1, ">&"),
+    };
+    if *descriptor != usual {
+        text.push_str(&descriptor.to_string());
+    }
+    text.push_str(operator);
+    match end {
+        End::Read(path) | End::Write(path, _) => push_word(text, path.as_str()),
+        End::Join(with) => text.push_str(&with.to_string()),
     }
 }
 

@@ -1,5 +1,10 @@
 //! The strict first pass: which characters may be where, and what the words are.
 
+mod redirect;
+
+use redirect::BOTH;
+pub(super) use redirect::{Operator, OperatorKind};
+
 use super::{MAX_LINE, MAX_PIECES, NotUnderstood};
 
 /// A word or an operator of a line, in order.
@@ -15,6 +20,8 @@ pub(super) enum Piece {
     Or,
     /// `;`
     Then,
+    /// `<`, `>` and their like; the path is the word after it.
+    Redirect(Operator),
 }
 
 /// Splits a line into words and operators, and refuses every construct that is more than that by its name.
@@ -52,6 +59,7 @@ impl Scan<'_> {
                 '"' => self.quoted(at, '"')?,
                 '\\' => self.escaped(at)?,
                 '|' | '&' | ';' => self.operator(at, c)?,
+                '<' | '>' => self.redirection(at, c)?,
                 _ => {
                     if let Some(refusal) = refused_unquoted(c, self.word.is_none()) {
                         return Err(self.refuse(at, refusal));
@@ -68,10 +76,10 @@ impl Scan<'_> {
         let mut doubled = |second: char| self.rest.next_if(|(_, next)| *next == second).is_some();
         let piece = match c {
             '|' if doubled('|') => Piece::Or,
-            '|' if doubled('&') => return Err(self.refuse(at, REDIRECTION)),
+            '|' if doubled('&') => return Err(self.refuse(at, BOTH)),
             '|' => Piece::Pipe,
             '&' if doubled('&') => Piece::And,
-            '&' if doubled('>') => return Err(self.refuse(at, REDIRECTION)),
+            '&' if doubled('>') => return Err(self.refuse(at, BOTH)),
             '&' => {
                 return Err(
                     self.refuse(at, Refusal("a background command (`&`)", Some("run it without `&`")))
@@ -156,15 +164,10 @@ impl Scan<'_> {
 #[derive(Clone, Copy)]
 struct Refusal(&'static str, Option<&'static str>);
 
-const REDIRECTION: Refusal = Refusal(
-    "a redirection",
-    Some("redirections come with a later version: leave it out, or pipe into another command"),
-);
 const QUOTE_IT: Option<&str> = Some("put the word into single quotes if the character is meant literally");
 
 fn refused_unquoted(c: char, at_word_start: bool) -> Option<Refusal> {
     let refusal = match c {
-        '<' | '>' => REDIRECTION,
         '$' => Refusal("an expansion or substitution (`$`)", QUOTE_IT),
         '`' => Refusal("a command substitution (`` ` ``)", None),
         '(' | ')' => Refusal("a subshell, function or other use of parentheses", QUOTE_IT),

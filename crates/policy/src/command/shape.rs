@@ -1,5 +1,7 @@
 //! The grammar's view of a line, which must agree with the scan's.
 
+mod redirect;
+
 use brush_parser::ast::{
     AndOr, Command, CommandPrefixOrSuffixItem, Pipeline as Grammar, SeparatorOperator,
     SimpleCommand as Simple,
@@ -132,13 +134,15 @@ impl Words<'_> {
                 Command::ExtendedTest(..) => return refuse("a `[[ ]]` test"),
             }
         }
-        Ok(Pipeline { commands })
+        let pipeline = Pipeline { commands };
+        redirect::check(line, &pipeline)?;
+        Ok(pipeline)
     }
 
     fn simple(&mut self, line: &str, simple: &Simple) -> Result<SimpleCommand, NotUnderstood> {
         if simple.prefix.as_ref().is_some_and(|prefix| !prefix.0.is_empty()) {
             return Err(NotUnderstood::new("an assignment or redirection before a command", line)
-                .hint("variables cannot be set: name the program first"));
+                .hint("variables cannot be set, and redirections stand after the program: name it first"));
         }
         let Some(program) = &simple.word_or_name else {
             return Err(NotUnderstood::new("a command without a program", line));
@@ -148,22 +152,22 @@ impl Words<'_> {
             return Err(NotUnderstood::new("a program name with quotes or escapes", &program.value)
                 .hint("write the program's name plainly"));
         }
-        let mut words = vec![name];
+        let mut command = SimpleCommand::new(vec![name]);
         for item in simple.suffix.iter().flat_map(|suffix| &suffix.0) {
             match item {
                 CommandPrefixOrSuffixItem::Word(word)
                 | CommandPrefixOrSuffixItem::AssignmentWord(_, word) => {
-                    words.push(self.word(line, &word.value)?);
+                    command.words.push(self.word(line, &word.value)?);
                 }
-                CommandPrefixOrSuffixItem::IoRedirect(_) => {
-                    return Err(NotUnderstood::new("a redirection", line));
+                CommandPrefixOrSuffixItem::IoRedirect(grammar) => {
+                    command.redirections.push(self.redirection(line, grammar)?);
                 }
                 CommandPrefixOrSuffixItem::ProcessSubstitution(..) => {
                     return Err(NotUnderstood::new("a process substitution", line));
                 }
             }
         }
-        Ok(SimpleCommand { words })
+        Ok(command)
     }
 
     fn word(&mut self, line: &str, grammar: &str) -> Result<String, NotUnderstood> {

@@ -1,5 +1,7 @@
-use model::{CommandLine, Joint, Pipeline, SimpleCommand};
+use model::{CommandLine, Joint, SimpleCommand};
 use proptest::prelude::*;
+
+mod redirections;
 
 use super::{canonical, opaque, parse};
 
@@ -25,14 +27,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("echo \"a\\b\"", "double quotes"),
     ("cat <(id)", "redirection"),
     ("tee >(id)", "redirection"),
-    ("id > /tmp/x", "redirection"),
-    ("id >> /tmp/x", "redirection"),
-    ("id 2>/dev/null", "redirection"),
-    ("id 2>&1", "redirection"),
-    ("id >&2", "redirection"),
     ("id >| x", "redirection"),
     ("id <> x", "redirection"),
-    ("cat < /etc/shadow", "redirection"),
     ("cat << EOF", "redirection"),
     ("cat <<< x", "redirection"),
     ("id &> x", "redirection"),
@@ -579,7 +575,7 @@ fn these_programs_are_always_opaque() {
     "
     .split_whitespace()
     {
-        let command = SimpleCommand { words: vec![program.to_owned(), "x".to_owned()] };
+        let command = SimpleCommand::new(vec![program.to_owned(), "x".to_owned()]);
         if opaque(&command).is_none() {
             missing.push(program);
         }
@@ -590,16 +586,19 @@ fn these_programs_are_always_opaque() {
 fn words() -> impl Strategy<Value = SimpleCommand> {
     let program = "[a-z][a-z0-9_.+-]{0,8}|/[a-z]{1,5}/[a-z]{1,5}"
         .prop_filter("keywords are no programs", |name| {
-            super::shape::check_program(&SimpleCommand { words: vec![name.clone()] }).is_ok()
+            super::shape::check_program(&SimpleCommand::new(vec![name.clone()])).is_ok()
         });
     let word = "[ -~]{0,12}|[a-zé日'\"$`\\\\;|&<>(){}*?~#! -]{0,10}";
-    (program, prop::collection::vec(word, 0..6)).prop_map(|(program, arguments)| SimpleCommand {
-        words: std::iter::once(program).chain(arguments).collect(),
-    })
+    (program, prop::collection::vec(word, 0..6), redirections::some()).prop_map(
+        |(program, arguments, redirections)| SimpleCommand {
+            words: std::iter::once(program).chain(arguments).collect(),
+            redirections,
+        },
+    )
 }
 
 fn lines() -> impl Strategy<Value = CommandLine> {
-    let pipeline = || prop::collection::vec(words(), 1..4).prop_map(|commands| Pipeline { commands });
+    let pipeline = || prop::collection::vec(words(), 1..4).prop_map(redirections::piped);
     let joint = prop_oneof![Just(Joint::And), Just(Joint::Or), Just(Joint::Then)];
     (pipeline(), prop::collection::vec((joint, pipeline()), 0..4))
         .prop_map(|(first, rest)| CommandLine { first, rest })
@@ -612,7 +611,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_understood_survives_its_own_quoting(text in "[a-c '\"\\\\|&;=#^~!$*.-]{0,24}") {
+    fn what_is_understood_survives_its_own_quoting(text in "[a-c12/<> '\"\\\\|&;=#^~!$*.-]{0,24}") {
         if let Ok(line) = parse(&text) {
             prop_assert_eq!(parse(&canonical(&line)), Ok(line));
         }

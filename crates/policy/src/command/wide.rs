@@ -5,8 +5,21 @@
 //! So words of the pattern must be there, in order; whatever else is there does not save a command. Options
 //! of the pattern may stand anywhere and be spelled long, short or bundled. One pass over the words.
 
+use std::borrow::Cow;
+
+use model::SimpleCommand;
+
 use super::name::{base, spellings, spells};
 use super::pattern::WordPattern;
+
+/// The words that a command may act with: `cat <FILE` does what `cat FILE` does.
+pub(super) fn wording(command: &SimpleCommand) -> Cow<'_, [String]> {
+    if command.redirections.is_empty() {
+        return Cow::Borrowed(&command.words);
+    }
+    let files = command.files().map(|(_, path)| path.to_string());
+    Cow::Owned(command.words.iter().cloned().chain(files).collect())
+}
 
 pub(super) fn matches(pattern: &[WordPattern], words: &[String]) -> bool {
     let (Some((first, patterns)), Some((given, arguments))) = (pattern.split_first(), words.split_first())

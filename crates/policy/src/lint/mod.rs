@@ -6,7 +6,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use model::SimpleCommand;
+use model::{End, Redirection, SimpleCommand};
 
 use crate::command::{self, CommandPattern, WordPattern};
 use crate::problem::Place;
@@ -22,6 +22,7 @@ pub(crate) fn lint(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<LintWarning> 
         people(rule, vocabulary, &mut found);
         targets(rule, vocabulary, &tags, &mut found);
         commands(rule, &mut found);
+        files(rule, &mut found);
         parts(rule, vocabulary, &mut found);
     }
     pairs::lint(rules, vocabulary, &mut found);
@@ -161,6 +162,22 @@ fn commands(rule: &Rule, found: &mut Found) {
     }
 }
 
+/// Paths that are refused before any rule is asked.
+fn files(rule: &Rule, found: &mut Found) {
+    for (key, patterns) in [("reads", &rule.reads), ("writes", &rule.writes)] {
+        for (index, pattern) in patterns.iter().flatten().enumerate() {
+            let Some(sample) = pattern.sample() else { continue };
+            let mut example = SimpleCommand::new(vec!["cat".to_owned()]);
+            example.redirections.push(Redirection { descriptor: 0, end: End::Read(sample) });
+            if let Err(refused) = command::parse(&command::simple(&example)) {
+                let message = format!("`{pattern}` can never match: {refused}");
+                let hint = "`/dev/null` needs no rule, and nothing else of these folders can be redirected";
+                found.warn(rule, "never-matches", (key, Some(index)), message, hint);
+            }
+        }
+    }
+}
+
 fn has_option(pattern: &CommandPattern) -> bool {
     let option = |word: &WordPattern| matches!(word, WordPattern::Literal(text) if text.len() > 1 && text.starts_with('-'));
     pattern.words().iter().any(option)
@@ -209,5 +226,5 @@ fn sample(pattern: &CommandPattern) -> Option<SimpleCommand> {
         WordPattern::Many => None,
     });
     let words: Vec<String> = words.collect();
-    (!words.is_empty()).then_some(SimpleCommand { words })
+    (!words.is_empty()).then(|| SimpleCommand::new(words))
 }

@@ -98,6 +98,18 @@ fn each_doubt_has_its_code() {
         (&["allow = ['ssh_execute']; commands = ['./run *']"], 0, "never-matches", "./run"),
         (&["allow = ['ssh_execute']; commands = ['time uptime']"], 0, "never-matches", "keyword"),
         (&["allow = ['ssh_execute']; commands = ['cat \u{430}']"], 0, "never-matches", "taken for another"),
+        (
+            &["allow = ['ssh_execute']; commands = ['x']; writes = ['/srv/x', '/dev/*']"],
+            0,
+            "never-matches",
+            "/dev/*",
+        ),
+        (
+            &["allow = ['ssh_execute']; commands = ['x']; reads = ['/proc/**']"],
+            0,
+            "never-matches",
+            "/proc/**",
+        ),
         (&["allow = ['ssh_execute']; commands = ['uptime', 'sudo *']"], 0, "opaque", "`sudo *`"),
         (&["allow = ['ssh_execute']; commands = ['sort -o *']"], 0, "opaque", "writes a file"),
         (&["allow = ['ssh_execute']"], 0, "permits-nothing", "nothing"),

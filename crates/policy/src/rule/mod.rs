@@ -8,7 +8,7 @@ mod tests;
 
 use std::time::Duration;
 
-use model::{CredentialPattern, GroupName, Limits, Principal, RuleName, SubAction, Target};
+use model::{CredentialPattern, FileAccess, GroupName, Limits, Principal, RuleName, SubAction, Target};
 
 pub(crate) use parse::bracket_depth;
 pub use raw::{RawApproval, RawLimits, RawRule, RawRules};
@@ -16,6 +16,7 @@ pub(crate) use selectors::{PrincipalSelector, TargetExpr, TargetFactor, ToolSele
 
 use crate::ToolFacts;
 use crate::command::CommandPattern;
+use crate::path::PathPattern;
 
 /// A checked rule. Whether the names in it exist is a matter of [`crate::Snapshot::compile`].
 #[derive(Debug, Clone)]
@@ -26,6 +27,8 @@ pub struct Rule {
     pub(crate) principals: Vec<PrincipalSelector>,
     pub(crate) targets: Vec<TargetExpr>,
     pub(crate) commands: Option<Vec<CommandPattern>>,
+    pub(crate) reads: Option<Vec<PathPattern>>,
+    pub(crate) writes: Option<Vec<PathPattern>>,
     pub(crate) credentials: Option<Vec<CredentialPattern>>,
     pub(crate) limits: Limits,
     pub(crate) approval: Option<Approval>,
@@ -94,6 +97,11 @@ impl Rule {
                 Some(patterns) => patterns.iter().any(|pattern| pattern.matches(command)),
                 None => forbids && self.is_about_everything(),
             },
+            SubAction::File { access, path } => match self.files(*access) {
+                Some(patterns) if forbids => patterns.iter().any(|pattern| pattern.matches_widely(path)),
+                Some(patterns) => patterns.iter().any(|pattern| pattern.matches(path)),
+                None => forbids && self.is_about_everything(),
+            },
             SubAction::Credential { credential, .. } => match &self.credentials {
                 Some(patterns) => patterns.iter().any(|pattern| pattern.covers(credential)),
                 None => forbids && self.is_about_everything(),
@@ -101,14 +109,29 @@ impl Rule {
         }
     }
 
-    /// Whether a command may be another wording of what this rule is about: what it then asks for holds,
-    /// though only [`Self::covers`] says what it permits.
+    /// Whether a part may be another wording of what this rule is about: what it then asks for holds, though only
+    /// [`Self::covers`] says what it permits.
     pub(crate) fn covers_widely(&self, part: &SubAction) -> bool {
-        let SubAction::Command(command) = part else { return false };
-        self.commands.iter().flatten().any(|pattern| pattern.matches_widely(command))
+        match part {
+            SubAction::Command(command) => {
+                self.commands.iter().flatten().any(|pattern| pattern.matches_widely(command))
+            }
+            SubAction::File { access, path } => {
+                self.files(*access).iter().copied().flatten().any(|pattern| pattern.matches_widely(path))
+            }
+            SubAction::Whole | SubAction::Credential { .. } => false,
+        }
+    }
+
+    /// The paths it names for this use.
+    pub(crate) fn files(&self, access: FileAccess) -> Option<&[PathPattern]> {
+        match access {
+            FileAccess::Read => self.reads.as_deref(),
+            FileAccess::Write => self.writes.as_deref(),
+        }
     }
 
     pub(crate) fn is_about_everything(&self) -> bool {
-        self.commands.is_none() && self.credentials.is_none()
+        self.commands.is_none() && self.reads.is_none() && self.writes.is_none() && self.credentials.is_none()
     }
 }

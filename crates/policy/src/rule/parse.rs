@@ -12,6 +12,7 @@ use super::{
     ToolSelector,
 };
 use crate::command::CommandPattern;
+use crate::path::PathPattern;
 use crate::{RuleProblem, quantity};
 
 /// The most entries one key of a rule may have.
@@ -44,6 +45,8 @@ impl Rule {
             required(raw.principals.as_ref(), "principals", &mut problems, PrincipalSelector::parse);
         let targets = required(raw.targets.as_ref(), "targets", &mut problems, TargetExpr::parse);
         let commands = optional(raw.commands.as_ref(), "commands", &mut problems, command);
+        let reads = optional(raw.reads.as_ref(), "reads", &mut problems, PathPattern::parse);
+        let writes = optional(raw.writes.as_ref(), "writes", &mut problems, PathPattern::parse);
         let credentials = optional(raw.credentials.as_ref(), "credentials", &mut problems, |text| {
             CredentialPattern::parse(text)
                 .map_err(|e| (e.to_string(), Some("write `SOURCE:SAFE/OBJECT` with `*`, or `**`".into())))
@@ -60,6 +63,8 @@ impl Rule {
                 principals,
                 targets,
                 commands,
+                reads,
+                writes,
                 credentials,
                 limits,
                 approval,

@@ -39,6 +39,12 @@ pub struct RawRule {
     /// Word patterns of the commands. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub commands: Option<Vec<Spanned<String>>>,
+    /// Paths that redirections may read: absolute, with `*` and `**`. Missing: none in `allow`, any in `forbid`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub reads: Option<Vec<Spanned<String>>>,
+    /// Paths that redirections may write. Missing: none in `allow`, any in `forbid`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub writes: Option<Vec<Spanned<String>>>,
     /// `SOURCE:SAFE/OBJECT` patterns for `get_credential`. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub credentials: Option<Vec<Spanned<String>>>,
@@ -55,12 +61,6 @@ pub struct RawRule {
     #[serde(default)]
     #[schemars(skip)]
     pub(crate) opaque: Option<Spanned<IgnoredAny>>,
-    #[serde(default)]
-    #[schemars(skip)]
-    pub(crate) reads: Option<Spanned<IgnoredAny>>,
-    #[serde(default)]
-    #[schemars(skip)]
-    pub(crate) writes: Option<Spanned<IgnoredAny>>,
     #[serde(default)]
     #[schemars(skip)]
     pub(crate) paths: Option<Spanned<IgnoredAny>>,
@@ -120,6 +120,8 @@ impl RawRule {
             "principals" => &self.principals,
             "targets" => &self.targets,
             "commands" => &self.commands,
+            "reads" => &self.reads,
+            "writes" => &self.writes,
             "credentials" => &self.credentials,
             "name" => return self.name.as_ref().map(Spanned::span),
             "when" => return self.when.as_ref().map(Spanned::span),
@@ -138,8 +140,6 @@ impl RawRule {
     pub(crate) fn later(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
         [
             ("opaque", &self.opaque),
-            ("reads", &self.reads),
-            ("writes", &self.writes),
             ("paths", &self.paths),
             ("statements", &self.statements),
             ("cmdlets", &self.cmdlets),

@@ -168,8 +168,15 @@ fn every_key_is_checked_and_points_at_its_value() {
             Some("'?principal == principal'"),
         ),
         ("name = 'a'\nallow = ['*']\nopaque = ['x']", "opaque", None, "later version", Some("['x']")),
-        ("name = 'a'\nallow = ['*']\nreads = ['x']", "reads", None, "later version", Some("['x']")),
-        ("name = 'a'\nallow = ['*']\nwrites = ['x']", "writes", None, "later version", Some("['x']")),
+        ("name = 'a'\nallow = ['*']\nreads = ['/a', 'x']", "reads", Some(1), "no absolute path", Some("'x'")),
+        (
+            "name = 'a'\nallow = ['*']\nwrites = ['/a/../b']",
+            "writes",
+            Some(0),
+            "no absolute",
+            Some("'/a/../b'"),
+        ),
+        ("name = 'a'\nallow = ['*']\nwrites = []", "writes", None, "can never match", None),
         ("name = 'a'\nallow = ['*']\npaths = ['x']", "paths", None, "later version", Some("['x']")),
         ("name = 'a'\nallow = ['*']\nstatements = ['x']", "statements", None, "later version", Some("['x']")),
         ("name = 'a'\nallow = ['*']\ncmdlets = 5", "cmdlets", None, "later version", Some("5")),
@@ -267,9 +274,19 @@ fn conditions_are_bounded() {
 #[test]
 fn the_schema_for_editors_names_the_keys_of_this_version_only() {
     let schema = serde_json::to_string(&schemars::schema_for!(RawRules)).unwrap();
-    for key in
-        ["allow", "forbid", "principals", "targets", "commands", "credentials", "when", "limits", "approval"]
-    {
+    for key in [
+        "allow",
+        "forbid",
+        "principals",
+        "targets",
+        "commands",
+        "reads",
+        "writes",
+        "credentials",
+        "when",
+        "limits",
+        "approval",
+    ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }
     for later in ["opaque", "statements", "cmdlets", "networks"] {

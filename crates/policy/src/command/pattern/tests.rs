@@ -182,7 +182,7 @@ proptest! {
         let Ok(pattern) = CommandPattern::parse(&pattern) else { return Ok(()) };
         let mut all = vec!["x".to_owned()];
         all.extend(words);
-        let command = model::SimpleCommand { words: all };
+        let command = model::SimpleCommand::new(all);
         if pattern.matches(&command) {
             prop_assert!(command.words.iter().all(|word| !word.starts_with('-') && !word.is_empty()));
         }

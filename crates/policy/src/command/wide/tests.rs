@@ -116,7 +116,7 @@ fn other_acts_are_not_meant() {
 #[test]
 fn no_pattern_makes_it_slow() {
     let words = |word: &str, count| vec![word.to_owned(); count];
-    let command = SimpleCommand { words: [words("a", 1), words("-b", 500), words("a", 500)].concat() };
+    let command = SimpleCommand::new([words("a", 1), words("-b", 500), words("a", 500)].concat());
     for text in [format!("a{} z", " ** *".repeat(31)), format!("a{} z", " -b a".repeat(31))] {
         let pattern = pattern(&text);
         for _ in 0..200 {
@@ -196,7 +196,7 @@ fn command() -> impl Strategy<Value = SimpleCommand> {
     let program =
         prop::sample::select(&["a", "b", "/b/c", "ab", "ip", "systemctl"][..]).prop_map(str::to_owned);
     (program, prop::collection::vec(word(), 0..6))
-        .prop_map(|(program, rest)| SimpleCommand { words: std::iter::once(program).chain(rest).collect() })
+        .prop_map(|(program, rest)| SimpleCommand::new(std::iter::once(program).chain(rest).collect()))
 }
 
 proptest! {
