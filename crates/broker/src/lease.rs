@@ -158,7 +158,7 @@ impl Lease {
 fn secrets(material: &Material) -> Vec<&Secret<String>> {
     match material {
         Material::Password(password) => vec![password],
-        Material::PrivateKey { pem, passphrase } => std::iter::once(pem).chain(passphrase).collect(),
+        Material::PrivateKey { pem, passphrase, .. } => std::iter::once(pem).chain(passphrase).collect(),
         Material::Agent { .. } => Vec::new(),
     }
 }

@@ -18,14 +18,16 @@ pub enum UnusableSecret {
 }
 
 impl Material {
-    /// A private key if the bytes are one in PEM or OpenSSH form, else a password.
+    /// A private key if the bytes are one in PEM or OpenSSH form, else a password. A line behind the key may be
+    /// its user certificate.
     pub fn from_bytes(
         bytes: Zeroizing<Vec<u8>>,
         passphrase: Option<Secret<String>>,
     ) -> Result<Self, UnusableSecret> {
         let text = secret_text(bytes)?;
         if is_private_key(&text) {
-            return Ok(Self::PrivateKey { pem: into_secret(text), passphrase });
+            let certificate = certificate_in(&text);
+            return Ok(Self::PrivateKey { pem: into_secret(text), passphrase, certificate });
         }
         Ok(Self::Password(into_secret(text)))
     }
@@ -34,9 +36,10 @@ impl Material {
     pub(crate) fn duplicate(&self) -> Self {
         match self {
             Self::Password(password) => Self::Password(password.duplicate()),
-            Self::PrivateKey { pem, passphrase } => Self::PrivateKey {
+            Self::PrivateKey { pem, passphrase, certificate } => Self::PrivateKey {
                 pem: pem.duplicate(),
                 passphrase: passphrase.as_ref().map(Secret::duplicate),
+                certificate: certificate.clone(),
             },
             Self::Agent { fingerprint, socket } => {
                 Self::Agent { fingerprint: fingerprint.clone(), socket: socket.clone() }
@@ -99,6 +102,15 @@ pub(crate) fn secret_text(mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Str
 
 pub(crate) fn into_secret(mut text: Zeroizing<String>) -> Secret<String> {
     Secret::new(std::mem::take(&mut *text))
+}
+
+/// The user certificate that stands on a line behind a private key.
+pub(crate) fn certificate_in(text: &str) -> Option<String> {
+    let mut behind = text.lines().skip_while(|line| !line.starts_with("-----END "));
+    let is_certificate = |line: &&str| {
+        line.split_ascii_whitespace().next().is_some_and(|kind| kind.ends_with("-cert-v01@openssh.com"))
+    };
+    behind.find(is_certificate).map(|line| line.trim().to_owned())
 }
 
 pub(crate) fn is_private_key(text: &str) -> bool {

@@ -8,7 +8,7 @@ use model::{CredentialRef, CredentialSpec, ErrorCode, Failure, Fault, Host, Secr
 use zeroize::Zeroizing;
 
 use crate::broker::blocking;
-use crate::material::{into_secret, is_private_key, secret_text};
+use crate::material::{certificate_in, into_secret, is_private_key, secret_text};
 use crate::secret_file::{SecretFileError, read_key_file, read_secret_file};
 use crate::{Broker, Credential, CredentialKey, Material, UnusableSecret};
 
@@ -70,7 +70,9 @@ impl Broker {
     ) -> Result<Own, Failure> {
         let at = format!("`{}`", path.display());
         let bytes = read(host, path.to_owned(), read_key_file).await?;
-        let key = self.pool_key(host, &bytes);
+        let beside = certificate_beside(host, path).await?;
+        let certificate_bytes = beside.as_deref().unwrap_or_default().as_bytes();
+        let key = self.pool_key(host, &[&bytes, certificate_bytes]);
         let text = secret_text(bytes).map_err(|error| unusable(host, &at, error))?;
         if !is_private_key(&text) {
             return Err(refused(host, format!("{at} holds no private key in PEM or OpenSSH form")));
@@ -79,7 +81,8 @@ impl Broker {
             Some(location) => Some(self.passphrase(host, location).await?),
             None => None,
         };
-        Ok((without_account(Material::PrivateKey { pem: into_secret(text), passphrase }), key))
+        let certificate = beside.or_else(|| certificate_in(&text));
+        Ok((without_account(Material::PrivateKey { pem: into_secret(text), passphrase, certificate }), key))
     }
 
     async fn passphrase(&self, host: &Host, location: &SecretLocation) -> Result<Secret<String>, Failure> {
@@ -103,13 +106,13 @@ impl Broker {
     }
 
     fn password(&self, host: &Host, bytes: Zeroizing<Vec<u8>>, at: &str) -> Result<Own, Failure> {
-        let key = self.pool_key(host, &bytes);
+        let key = self.pool_key(host, &[&bytes]);
         let text = secret_text(bytes).map_err(|error| unusable(host, at, error))?;
         Ok((without_account(Material::Password(into_secret(text))), key))
     }
 
-    fn pool_key(&self, host: &Host, secret: &[u8]) -> Option<CredentialKey> {
-        self.versions().map(|key| CredentialKey::new(&format!("own:{}", host.name), &key.version(&[secret])))
+    fn pool_key(&self, host: &Host, parts: &[&[u8]]) -> Option<CredentialKey> {
+        self.versions().map(|key| CredentialKey::new(&format!("own:{}", host.name), &key.version(parts)))
     }
 }
 
@@ -130,6 +133,22 @@ async fn read(
             | SecretFileError::Io(_) => failure,
         }
     })
+}
+
+/// The certificate of a key, where `ssh-keygen -s` puts it: beside the key, as `KEY-cert.pub`. No secret.
+async fn certificate_beside(host: &Host, key: &Path) -> Result<Option<String>, Failure> {
+    let mut path = key.as_os_str().to_owned();
+    path.push("-cert.pub");
+    let path = PathBuf::from(path);
+    let at = format!("`{}`", path.display());
+    match blocking(move || Ok(read_secret_file(&path))).await? {
+        Ok(bytes) => match std::str::from_utf8(&bytes) {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(_) => Err(refused(host, format!("{at} is not a certificate"))),
+        },
+        Err(SecretFileError::Missing) => Ok(None),
+        Err(error) => Err(refused(host, format!("{at}: {error}"))),
+    }
 }
 
 fn read_variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {

@@ -29,6 +29,8 @@ pub enum Material {
         pem: Secret<String>,
         /// Its passphrase, if it has one.
         passphrase: Option<Secret<String>>,
+        /// The user certificate that goes with it, as OpenSSH writes it, if there is one. Not a secret.
+        certificate: Option<String>,
     },
     /// A key that stays in the SSH agent at this socket, named by fingerprint.
     Agent {

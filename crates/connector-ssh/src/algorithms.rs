@@ -101,7 +101,8 @@ pub(crate) fn acceptable_authority(key: &PublicKey, signed_with: &Algorithm) -> 
 
 fn acceptable_as(key: &PublicKey, what: &str) -> Result<(), String> {
     let algorithm = key.algorithm();
-    if !HOST_KEYS.iter().any(|ours| same_key_type(ours, &algorithm)) {
+    // A certificate in the place of a key would be taken for the key in it.
+    if key.key_data().is_certificate() || !HOST_KEYS.iter().any(|ours| same_key_type(ours, &algorithm)) {
         return Err(format!("{what} is of a kind that is not accepted"));
     }
     match key.key_data().rsa() {

@@ -106,7 +106,7 @@ impl<'a> Leg<'a> {
         ground: &Ground<'_>,
     ) -> Result<Self, Failure> {
         let user = account(host, credential)?;
-        let login = Login::prepare(&credential.material, &user, host).await?;
+        let login = Login::prepare(&credential.material, &user, host, ground.now).await?;
         let places = places(host, behind, ground).await?;
         let known_as = known_as(host, behind, ground.known);
         Ok(Self { host, user, key, login, places, known_as })

@@ -17,10 +17,14 @@ use crate::beneath::{BeneathError, open_beneath};
 use crate::names::{blocking, components, invalid, not_found, plain_text, refused};
 
 /// What a file's name ends in when it holds something about another one.
-const COMPANIONS: [&str; 3] = [".username", ".address", ".passphrase"];
+const COMPANIONS: [&str; 4] = [".username", ".address", ".passphrase", CERTIFICATE];
+
+/// The user certificate of a private key, as `ssh-keygen -s` names it.
+const CERTIFICATE: &str = "-cert.pub";
 
 /// Files below some folders: `SAFE/OBJECT` is the file `OBJECT` in the folder `SAFE`; `-/OBJECT` is the file `OBJECT`
-/// right in one of the folders. Beside it may lie `OBJECT.username`, `OBJECT.address` and `OBJECT.passphrase`.
+/// right in one of the folders. Beside it may lie `OBJECT.username`, `OBJECT.address`, `OBJECT.passphrase` and
+/// `OBJECT-cert.pub`.
 ///
 /// The first folder that has the file wins. Links are followed as long as they stay inside the folder.
 pub struct FolderSource {
@@ -53,7 +57,7 @@ impl Inner {
         if COMPANIONS.iter().any(|suffix| name.object().ends_with(suffix)) {
             return Err(invalid(
                 name,
-                "`.username`, `.address` and `.passphrase` belong to another credential",
+                "`.username`, `.address`, `.passphrase` and `-cert.pub` belong to another credential",
             ));
         }
         let path: PathBuf = if safe == "-" {
@@ -91,8 +95,25 @@ impl Inner {
         let username = text("user name", ".username")?;
         let address = text("address", ".address")?;
         let passphrase = beside(".passphrase")?.map(without_newline);
+        let secret = match beside(CERTIFICATE)? {
+            // Behind the key, where every source may have it.
+            Some(certificate) if secret.trim_ascii_start().starts_with(b"-----BEGIN ") => {
+                together(&secret, &certificate)
+            }
+            Some(_) => return Err(refused(name, "it has a certificate but is no private key")),
+            None => secret,
+        };
         assemble(name, &self.versions, username, address, secret, passphrase)
     }
+}
+
+/// Both with a line's end between them, in a buffer that never moves, so that no copy stays behind.
+fn together(key: &[u8], certificate: &[u8]) -> Zeroizing<Vec<u8>> {
+    let mut both = Zeroizing::new(Vec::with_capacity(key.len() + certificate.len() + 1));
+    both.extend_from_slice(key);
+    both.push(b'\n');
+    both.extend_from_slice(certificate);
+    both
 }
 
 fn read(name: &CredentialRef, folder: &Path, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {

@@ -168,11 +168,40 @@ async fn a_key_file_comes_with_its_passphrase() {
     let passphrase = SecretLocation::Stored(root());
     let lease = world.own(&with(CredentialSpec::Key { path, passphrase: Some(passphrase) })).await.unwrap();
     assert_eq!(lease.secrets().len(), 2, "the guard looks for the key and for its passphrase");
-    let Some(Material::PrivateKey { pem, passphrase }) = lease.credential().map(|c| &c.material) else {
+    let Some(Material::PrivateKey { pem, passphrase, certificate: None }) =
+        lease.credential().map(|c| &c.material)
+    else {
         panic!("no private key")
     };
     assert!(pem.same_as(KEY.as_bytes()) && passphrase.as_ref().unwrap().same_as(SECRET.as_bytes()));
     assert!(lease.credential_key().is_some());
+}
+
+#[tokio::test]
+async fn a_certificate_beside_a_key_file_or_behind_the_key_goes_with_it() {
+    const CERTIFICATE: &str = "ssh-ed25519-cert-v01@openssh.com AAAA ops";
+    let world = World::new();
+    let certificate = |lease: &Lease| match lease.credential().map(|c| &c.material) {
+        Some(Material::PrivateKey { certificate, .. }) => certificate.clone(),
+        _ => panic!("no private key"),
+    };
+    let path = file(&world, "id", format!("{KEY}\n{CERTIFICATE}\n").as_bytes(), 0o600);
+    let host = with(CredentialSpec::Key { path, passphrase: None });
+    let behind = world.own(&host).await.unwrap();
+    assert_eq!(certificate(&behind).as_deref(), Some(CERTIFICATE));
+    file(&world, "id-cert.pub", b"ssh-ed25519-cert-v01@openssh.com BBBB\n", 0o644);
+    let beside = world.own(&host).await.unwrap();
+    assert_eq!(certificate(&beside).as_deref(), Some("ssh-ed25519-cert-v01@openssh.com BBBB"));
+    assert_ne!(
+        behind.credential_key(),
+        beside.credential_key(),
+        "a renewed certificate is another credential"
+    );
+    file(&world, "id-cert.pub", &[0xff], 0o644);
+    refused(&world, &host, "not a certificate").await;
+    world.source.set(&root(), None, None, &format!("{KEY}\n\n  {CERTIFICATE}"));
+    let stored = world.own(&with(CredentialSpec::Stored(root()))).await.unwrap();
+    assert_eq!(certificate(&stored).as_deref(), Some(CERTIFICATE));
 }
 
 #[tokio::test]

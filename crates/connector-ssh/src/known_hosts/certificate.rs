@@ -63,7 +63,7 @@ pub(super) fn check(certificate: &Certificate, name: &str, now: Timestamp) -> Re
 }
 
 /// The window of a certificate, with both ends as OpenSSH has them: from the first second, up to before the last.
-fn in_time(certificate: &Certificate, now: Timestamp) -> Result<(), BadCertificate> {
+pub(crate) fn in_time(certificate: &Certificate, now: Timestamp) -> Result<(), BadCertificate> {
     // A clock before 1970 is wrong, and then nothing is valid yet.
     let seconds = u64::try_from(now.as_millis().div_euclid(1000)).unwrap_or(0);
     if seconds < certificate.valid_after() {
@@ -76,7 +76,7 @@ fn in_time(certificate: &Certificate, now: Timestamp) -> Result<(), BadCertifica
 }
 
 /// A certificate's own list of names, fit for a message.
-fn names(principals: &[String]) -> String {
+pub(crate) fn names(principals: &[String]) -> String {
     let shown: Vec<String> =
         principals.iter().take(MOST_NAMES).map(|name| format!("`{}`", printable(name))).collect();
     let more = if principals.len() > MOST_NAMES { " and others" } else { "" };

@@ -18,6 +18,7 @@ use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 
 pub use self::certificate::BadCertificate;
+pub(crate) use self::certificate::{in_time, names as principals};
 pub use self::entry::Entry;
 use self::entry::Unusable;
 pub use self::files::HostKeyFiles;

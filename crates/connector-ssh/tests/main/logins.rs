@@ -53,6 +53,7 @@ async fn a_key_behind_a_passphrase_needs_the_right_one() {
         Material::PrivateKey {
             pem: Secret::new(pem.to_owned()),
             passphrase: Some(Secret::new(passphrase.to_owned())),
+            certificate: None,
         }
     }
     let sshd = Sshd::start();

@@ -67,7 +67,7 @@ pub(crate) fn password(secret: &str) -> Material {
 }
 
 pub(crate) fn key(secret: &str) -> Material {
-    Material::PrivateKey { pem: Secret::new(secret.to_owned()), passphrase: None }
+    Material::PrivateKey { pem: Secret::new(secret.to_owned()), passphrase: None, certificate: None }
 }
 
 impl Rig {

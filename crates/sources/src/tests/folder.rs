@@ -42,6 +42,25 @@ async fn a_file_is_named_by_safe_and_object_and_has_companions() {
 }
 
 #[tokio::test]
+async fn a_key_may_have_its_certificate_beside_it_and_a_password_not() {
+    const CERTIFICATE: &str = "ssh-ed25519-cert-v01@openssh.com AAAA ops";
+    let folder = tempfile::tempdir().unwrap();
+    put(folder.path(), "A/key", KEY.trim_end());
+    let source = source(&[folder.path()]);
+    let bare = fetch(&source, "A/key").await.unwrap().version;
+    put(folder.path(), "A/key-cert.pub", &format!("{CERTIFICATE}\n"));
+    let credential = fetch(&source, "A/key").await.unwrap();
+    let Material::PrivateKey { certificate, .. } = credential.material else { panic!("no private key") };
+    assert_eq!(certificate.as_deref(), Some(CERTIFICATE));
+    assert_ne!(bare, credential.version, "another certificate is another credential");
+    let companion = fetch(&source, "A/key-cert.pub").await.err().unwrap();
+    assert_eq!(companion.code(), ErrorCode::InputInvalid);
+    put(folder.path(), "A/password", SECRET);
+    put(folder.path(), "A/password-cert.pub", CERTIFICATE);
+    assert!(fetch(&source, "A/password").await.is_err());
+}
+
+#[tokio::test]
 async fn the_first_folder_that_has_the_file_wins_with_its_own_companions() {
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put(second.path(), "A/b", "canary-second");
