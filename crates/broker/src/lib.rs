@@ -27,4 +27,4 @@ pub use material::{UnusableSecret, VersionKey};
 pub use secret_file::{
     SECRET_MAX, SecretFileError, read_key_file, read_secret_file, read_to_end, without_newline,
 };
-pub use source::{Credential, CredentialSource, Fetch, FetchTime, FetchedAtIssue, Material};
+pub use source::{Credential, CredentialSource, Fetch, FetchTime, FetchedAtIssue, Material, Remark};

@@ -175,9 +175,22 @@ fn not_fetched(host: &Host, failure: &Failure) -> Failure {
     let internal = told.into_iter().flatten().collect::<Vec<_>>().join("; ");
     if failure.code() == ErrorCode::CredentialSourceDown {
         let message = format!("the credential of host `{}` cannot be fetched now", host.name);
-        return Failure::new(failure.code(), message).with_fault(failure.fault()).with_internal(internal);
+        let told =
+            Failure::new(failure.code(), message).with_fault(failure.fault()).with_retry(failure.retry());
+        return as_recorded(told.with_internal(internal), failure);
     }
-    unusable_because(failure.code(), host, internal)
+    as_recorded(unusable_because(failure.code(), host, internal), failure)
+}
+
+/// The other system's code and the event's name say what kind of failure it was, and nothing of the object.
+fn as_recorded(mut told: Failure, failure: &Failure) -> Failure {
+    if let Some(vendor) = failure.vendor() {
+        told = told.with_vendor(vendor);
+    }
+    match failure.event() {
+        Some(event) => told.with_event(event),
+        None => told,
+    }
 }
 
 fn unset(host: &Host, name: &str) -> Failure {

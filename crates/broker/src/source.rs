@@ -60,11 +60,25 @@ pub enum FetchTime {
     AtIssue,
 }
 
+/// What a source says of a credential beside account and address, for operators; never any part of the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// What it is about, in a word or two.
+    pub name: &'static str,
+    /// What there is to say.
+    pub value: String,
+}
+
 /// Where credentials come from. Implementations live in `sources`.
 #[async_trait]
 pub trait CredentialSource: Send + Sync {
     /// Fetches a credential. Failures carry `credential.*` codes and never any part of the secret.
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Credential, Failure>;
+
+    /// Fetches a credential with all there is to say of it.
+    async fn examine(&self, fetch: Fetch<'_>) -> Result<(Credential, Vec<Remark>), Failure> {
+        Ok((self.fetch(fetch).await?, Vec::new()))
+    }
 
     /// When the secret behind a handle is fetched.
     fn fetch_time(&self) -> FetchTime {
@@ -79,6 +93,10 @@ pub struct FetchedAtIssue(pub Arc<dyn CredentialSource>);
 impl CredentialSource for FetchedAtIssue {
     async fn fetch(&self, fetch: Fetch<'_>) -> Result<Credential, Failure> {
         self.0.fetch(fetch).await
+    }
+
+    async fn examine(&self, fetch: Fetch<'_>) -> Result<(Credential, Vec<Remark>), Failure> {
+        self.0.examine(fetch).await
     }
 
     fn fetch_time(&self) -> FetchTime {

@@ -115,7 +115,9 @@ fn failed(facts: &mut CompletionFacts, scanner: &Scanner, failure: &Failure) {
     if facts.decision == "allowed" {
         facts.decision = "failed";
     }
-    if failure.code() == ErrorCode::HandleExpired {
+    if let Some(event) = failure.event() {
+        facts.event = event;
+    } else if failure.code() == ErrorCode::HandleExpired {
         facts.event = "handle_expired";
     } else if failure.code() == ErrorCode::HandleAlreadyConsumed {
         facts.event = "handle_consumed";

@@ -146,6 +146,7 @@ pub struct Failure {
     hint: Option<String>,
     internal: Option<String>,
     vendor: Option<String>,
+    event: Option<&'static str>,
 }
 
 impl Failure {
@@ -160,6 +161,7 @@ impl Failure {
             hint: None,
             internal: None,
             vendor: None,
+            event: None,
         }
     }
 
@@ -198,6 +200,20 @@ impl Failure {
         self
     }
 
+    /// Says otherwise than the code usually does whether trying the same again can help.
+    #[must_use]
+    pub fn with_retry(mut self, retry: bool) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// Has the failed call recorded under an event name of its own.
+    #[must_use]
+    pub fn with_event(mut self, event: &'static str) -> Self {
+        self.event = Some(event);
+        self
+    }
+
     /// The stable code.
     pub fn code(&self) -> ErrorCode {
         self.code
@@ -226,6 +242,11 @@ impl Failure {
     /// For the operator's log only.
     pub fn internal(&self) -> Option<&str> {
         self.internal.as_deref()
+    }
+
+    /// The event name that the failed call is recorded under, if not its tool's.
+    pub fn event(&self) -> Option<&'static str> {
+        self.event
     }
 
     /// The other system's own code.
