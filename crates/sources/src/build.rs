@@ -9,7 +9,7 @@ use broker::{CredentialSource, FetchTime, FetchedAtIssue, VersionKey};
 use model::{Clock, Entropy, ErrorCode, Failure, Fault, Secret};
 
 use crate::keystore::{self, KeystoreSource, MasterKeyError, MasterKeyLocation};
-use crate::{CommandSource, Environment, EnvironmentSource, FolderSource};
+use crate::{CcpSettings, CcpSource, CommandSource, Environment, EnvironmentSource, FolderSource};
 
 /// One `[[credential_source]]`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,8 @@ pub enum SourceKind {
         /// How long it may take, up to 55 seconds.
         timeout: Duration,
     },
+    /// CyberArk's Central Credential Provider.
+    Ccp(Box<CcpSettings>),
 }
 
 /// What sources need of the world.
@@ -104,6 +106,11 @@ pub fn build(spec: &SourceSpec, around: &Surroundings<'_>) -> Result<Arc<dyn Cre
                 return Err(unusable(&"`command` must begin with a program, written out"));
             }
             Arc::new(CommandSource::new(argv.clone(), env.clone(), *timeout, environment, versions))
+        }
+        SourceKind::Ccp(settings) => {
+            let clock = Arc::clone(&around.clock);
+            let source = CcpSource::new(settings.as_ref().clone(), &environment, clock, versions);
+            Arc::new(source.map_err(|error| unusable(&error))?)
         }
     };
     Ok(match spec.fetch {

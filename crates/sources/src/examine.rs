@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use broker::{CredentialSource, Fetch, Material};
+use broker::{CredentialSource, Fetch, Material, Remark};
 use model::{CredentialRef, Failure};
 
 /// What a fetch brought, without the secret.
@@ -16,6 +16,8 @@ pub struct Examination {
     pub kind: &'static str,
     /// Whether it is hard to guess.
     pub strength: Strength,
+    /// What else its source says of it.
+    pub remarks: Vec<Remark>,
 }
 
 /// Whether a secret is hard to guess. Output that holds a leased secret is withheld, but a target could encode a weak
@@ -30,7 +32,8 @@ pub enum Strength {
 
 /// Fetches a credential and says what came, but not the secret.
 pub async fn examine(source: &dyn CredentialSource, name: &CredentialRef) -> Result<Examination, Failure> {
-    let credential = source.fetch(Fetch { credential: name, reason: Some("secret test") }).await?;
+    let fetch = Fetch { credential: name, reason: Some("secret test") };
+    let (credential, remarks) = source.examine(fetch).await?;
     let kind = match &credential.material {
         Material::Password(_) => "password",
         Material::PrivateKey { passphrase: None, .. } => "private key",
@@ -38,7 +41,7 @@ pub async fn examine(source: &dyn CredentialSource, name: &CredentialRef) -> Res
         Material::Agent { .. } => "agent key",
     };
     let strength = strength(&credential.material);
-    Ok(Examination { username: credential.username, address: credential.address, kind, strength })
+    Ok(Examination { username: credential.username, address: credential.address, kind, strength, remarks })
 }
 
 /// How hard a secret is to guess.

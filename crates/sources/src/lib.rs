@@ -1,4 +1,4 @@
-//! Where credentials come from: keystore, folder, environment, command.
+//! Where credentials come from: keystore, folder, environment, command, CyberArk.
 //!
 //! Every source checks names before it looks anything up, bounds what it reads, and never puts any part of a secret
 //! into a failure. One credential has one name: names that would lead to the same secret are refused, because
@@ -7,6 +7,7 @@
 mod assemble;
 mod beneath;
 mod build;
+mod ccp;
 mod command;
 mod environment;
 mod examine;
@@ -18,6 +19,7 @@ mod names;
 mod tests;
 
 pub use build::{SourceKind, SourceSpec, Surroundings, build};
+pub use ccp::{CcpAccount, CcpIdentity, CcpQuery, CcpSettings, CcpSource, CcpTrust, PasswordChange};
 pub use command::CommandSource;
 pub use environment::{Environment, EnvironmentSource, process_environment};
 pub use examine::{Examination, Strength, examine, strength};

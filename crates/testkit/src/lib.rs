@@ -13,6 +13,7 @@
 
 mod account;
 mod agent;
+mod ccp;
 mod clients;
 mod clock;
 mod daemon;
@@ -31,6 +32,7 @@ mod tls;
 
 pub use account::Account;
 pub use agent::SshAgent;
+pub use ccp::{CcpAccount, CcpApplication, CcpMischief, CcpRequest, CcpServer, ClientCertificates};
 pub use clients::{Report, Server, ThirdParty};
 pub use clock::{FakeClock, SeededEntropy};
 pub use disk::TinyDisk;
@@ -44,4 +46,4 @@ pub use message::{Era, McpFailure, ToolAnswer};
 pub use portcullis::Portcullis;
 pub use reference::ReferenceServer;
 pub use sshd::{Shell, Sshd, SshdOptions};
-pub use tls::{TestCa, TestCertificate};
+pub use tls::{PfxForm, TestCa, TestCertificate};

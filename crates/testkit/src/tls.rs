@@ -1,12 +1,15 @@
 //! Certificates for tests, and clients that trust them.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+
+use crate::machine::{program, run};
 
 /// A certificate authority that lives as long as a test.
 pub struct TestCa {
@@ -49,6 +52,14 @@ impl TestCa {
         self.issue(names, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
+    /// A certificate for a server whose time is over.
+    pub fn expired_server(&self, names: &[&str]) -> TestCertificate {
+        self.issue_with(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+            params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+            params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        })
+    }
+
     /// A TLS client that trusts this authority alone and shows `own`, if given.
     pub fn trusting(&self, own: Option<&TestCertificate>) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
@@ -71,10 +82,20 @@ impl TestCa {
     }
 
     fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> TestCertificate {
+        self.issue_with(names, purpose, |_| {})
+    }
+
+    fn issue_with(
+        &self,
+        names: &[&str],
+        purpose: ExtendedKeyUsagePurpose,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> TestCertificate {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("these are names or addresses");
         params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let key = KeyPair::generate().expect("a key can be made");
         let cert = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
         TestCertificate { cert, key: key.serialize_pem() }
@@ -97,6 +118,34 @@ impl TestCertificate {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("our own file");
         (cert, key)
     }
+
+    /// Writes `NAME.pfx` (mode 0600) with OpenSSL, as `form` has it.
+    pub fn write_pfx(&self, folder: &Path, name: &str, password: &str, form: PfxForm) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (cert, key) = self.write(folder, &format!("{name}-pfx"));
+        let file = folder.join(format!("{name}.pfx"));
+        let algorithms: &[&str] = match form {
+            PfxForm::Modern => &["-keypbe", "AES-256-CBC", "-certpbe", "AES-256-CBC", "-macalg", "sha256"],
+            PfxForm::Windows => &["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"],
+            PfxForm::Legacy => &["-legacy"],
+        };
+        let mut openssl = Command::new(program("openssl"));
+        openssl.args(["pkcs12", "-export", "-name", name, "-passout", &format!("pass:{password}")]);
+        run(openssl.arg("-in").arg(cert).arg("-inkey").arg(key).arg("-out").arg(&file).args(algorithms));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        file
+    }
+}
+
+/// How a PFX file is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PfxForm {
+    /// AES and SHA-256, as current programs write it.
+    Modern,
+    /// Triple DES and SHA-1, as Windows writes it unless told otherwise.
+    Windows,
+    /// RC2 for the certificate, as old programs write it.
+    Legacy,
 }
 
 fn certificate(pem: &str) -> CertificateDer<'static> {

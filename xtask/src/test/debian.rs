@@ -19,6 +19,8 @@ const NEEDED: &[(&str, Probe)] = &[
     ("dash", Probe::Programs(&["dash"])),
     ("busybox", Probe::Programs(&["busybox"])),
     ("fish", Probe::Programs(&["fish"])),
+    ("curl", Probe::Programs(&["curl"])),
+    ("openssl", Probe::Programs(&["openssl"])),
     ("python3", Probe::Programs(&["python3"])),
     ("python3-venv", Probe::PythonModules("import venv, ensurepip")),
     ("npm", Probe::Programs(&["npm"])),

@@ -1,6 +1,7 @@
 //! What the sources promise, each against the real thing: files, variables, programs.
 
 mod build;
+mod ccp;
 mod command;
 mod environment;
 mod examine;

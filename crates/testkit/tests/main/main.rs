@@ -1,6 +1,12 @@
 //! The test kit against real counterparts: what it starts works, and ends.
-#![expect(clippy::unwrap_used, reason = "test code: a panic is the report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is the report"
+)]
 
+mod ccp;
 mod gateway;
 mod mcp;
 mod ssh;
