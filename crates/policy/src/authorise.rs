@@ -9,12 +9,11 @@ use crate::compile::BUILT_IN_ID;
 use crate::decision::Basis;
 use crate::explain::{self, Refusal};
 use crate::files::Reach;
-use crate::rule::Effect;
+use crate::rule::{Effect, Part};
 use crate::snapshot::CompiledRule;
 use crate::vocabulary::BUILT_IN;
 use crate::{
     Allowed, ApprovalRequirement, Denial, Fences, Moment, NetworkFence, Obligations, Snapshot, ToolFacts,
-    command,
 };
 
 /// What permits one part, or all of them.
@@ -113,16 +112,24 @@ impl Snapshot {
         if !self.tools.contains(&asked.tool.name) {
             return Err(Refusal::UnknownTool);
         }
-        if let SubAction::Command(simple) = part
-            && let Some(reason) = command::opaque(simple)
+        let read = Part::new(part);
+        let matched: Vec<&CompiledRule> =
+            considered.rules.iter().copied().filter(|r| r.rule.covers(&read)).collect();
+        let permits = |r: &CompiledRule| r.rule.effect == Effect::Permit;
+        if let Some(reason) = read.opaque()
+            && !matched.iter().any(|r| permits(r))
         {
             return Err(Refusal::Opaque(reason));
         }
-        let matched: Vec<&CompiledRule> =
-            considered.rules.iter().copied().filter(|r| r.rule.covers(part)).collect();
         let mut grant = self.evaluate(asked, considered, part, &matched)?;
+        // A Cedar file's permit alone is none for what cannot be understood: a rule must name it.
+        if let Some(reason) = read.opaque()
+            && !matched.iter().any(|r| permits(r) && grant.rules.contains(&r.rule.name))
+        {
+            return Err(Refusal::Opaque(reason));
+        }
         let reworded = |r: &&&CompiledRule| {
-            r.rule.approval.is_some() && !r.rule.covers(part) && r.rule.covers_widely(part)
+            r.rule.approval.is_some() && !r.rule.covers(&read) && r.rule.covers_widely(&read)
         };
         let also: Vec<&CompiledRule> = considered.rules.iter().filter(reworded).copied().collect();
         if !also.is_empty() {

@@ -219,6 +219,8 @@ fn hash(rules: &[CompiledRule], files: &[CedarFile]) -> SnapshotHash {
     for CompiledRule { rule, policy } in rules {
         let commands: Option<Vec<String>> =
             rule.commands.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
+        let opaque: Option<Vec<String>> =
+            rule.opaque.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
         let credentials: Option<Vec<String>> =
             rule.credentials.as_ref().map(|list| list.iter().map(ToString::to_string).collect());
         let files = |access| -> Option<Vec<String>> {
@@ -228,6 +230,7 @@ fn hash(rules: &[CompiledRule], files: &[CedarFile]) -> SnapshotHash {
         let line = json!({
             "cedar": policy.to_json().ok(),
             "commands": commands,
+            "opaque": opaque,
             "reads": files(FileAccess::Read),
             "writes": files(FileAccess::Write),
             "credentials": credentials,

@@ -4,7 +4,7 @@ use model::{ErrorCode, FileAccess, LexicalPath, RuleName, SimpleCommand, SubActi
 
 use crate::authorise::{Asked, Considered};
 use crate::command::{self, CommandPattern, WordPattern};
-use crate::rule::Rule;
+use crate::rule::{Part, Rule};
 use crate::{Denial, Snapshot};
 
 /// Most lines that a denial offers, and most that are tried for it.
@@ -49,9 +49,11 @@ pub(crate) fn denial(
             format!("the tool `{}` is not known to the policy", asked.tool.name),
         ),
         Refusal::Opaque(reason) => {
-            let reason = format!("{what}: the program {reason}, so its words do not show what it would do");
-            let mut denial = plain(ErrorCode::DeniedCommand, None, reason);
-            denial.hint = Some("call the program that is meant directly; permitting opaque commands by name (`opaque = [...]`) comes with a later version".to_owned());
+            let (rule, why) = nearest_opaque(considered, part);
+            let reason =
+                format!("{what}: the program {reason}, so its words do not show what it would do{why}");
+            let mut denial = plain(ErrorCode::DeniedCommand, rule.map(|rule| rule.name.clone()), reason);
+            denial.hint = Some("call the program that is meant directly; only a rule that names this one in `opaque` permits it".to_owned());
             denial.allowed_instead = offers(snapshot, asked, considered, part);
             denial
         }
@@ -97,7 +99,7 @@ fn no_rule(
         SubAction::Command(_) | SubAction::File { .. } => ErrorCode::DeniedCommand,
         SubAction::Whole | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
     };
-    let (rule, why) = match considered.permits().find(|r| r.rule.covers(part)) {
+    let (rule, why) = match considered.permits().find(|r| r.rule.covers(&Part::new(part))) {
         Some(r) => (Some(&r.rule), "would permit it, but its condition `when` does not hold now".to_owned()),
         None => nearest(considered, part),
     };
@@ -138,6 +140,19 @@ fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rul
                 },
             }
         }
+    }
+}
+
+/// The rule whose `opaque` comes nearest, and where it stops.
+fn nearest_opaque<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rule>, String) {
+    let SubAction::Command(command) = part else { return (None, String::new()) };
+    let patterns = considered.permits().flat_map(|r| r.rule.opaque.iter().flatten().map(|p| (&r.rule, p)));
+    match patterns.max_by_key(|(_, pattern)| agreeing(pattern, command)) {
+        Some((rule, pattern)) => {
+            let why = differs(pattern, command);
+            (Some(rule), format!("; the nearest rule, `{}`, has `{pattern}` in `opaque`: {why}", rule.name))
+        }
+        None => (None, String::new()),
     }
 }
 

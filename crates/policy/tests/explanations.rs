@@ -99,7 +99,7 @@ fn other_denials_say_what_is_missing() {
     let stranger = run(&policy, "nobody", "web1", "uptime").unwrap_err();
     assert!(stranger.allowed_instead.is_empty() && stranger.rule.is_none());
     let opaque = run(&policy, "bot", "web1", "bash -c x").unwrap_err();
-    assert!(opaque.reason.contains("runs the shell text") && opaque.hint.unwrap().contains("later version"));
+    assert!(opaque.reason.contains("runs the shell text") && opaque.hint.unwrap().contains("`opaque`"));
     assert!(
         whole(&policy, "bot", "operator:reload", "gateway").unwrap_err().reason.contains("operator:reload")
     );

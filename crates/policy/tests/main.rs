@@ -9,6 +9,8 @@ mod explanations;
 #[cfg(test)]
 mod files;
 #[cfg(test)]
+mod opaque;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod redirections;

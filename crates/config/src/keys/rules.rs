@@ -24,6 +24,12 @@ const RULE: &[Key] = &[
         "Word patterns of command lines: `systemctl status *`. `*` is one word, `**` any number, neither of them one that begins with `-`; `<int>`, `<word>`, `<unit>`, `<path:/prefix>`.",
     )
     .or("in `allow`: none, for tools that run a caller's command; in `forbid`: any"),
+    key(
+        "opaque",
+        Kind::List(&Kind::Text),
+        "Commands that run others or write files unseen, permitted by name: `find` (one word: with any words), or word patterns such as `bash -c **`. `commands` never permits them.",
+    )
+    .or("in `allow`: none; in `forbid`: any"),
     key("reads", Kind::List(&Kind::Text), "Paths that redirections of commands may read: `/srv/in/*.csv`, `/var/log/**`, `**` for any. `/dev/null` needs none.")
         .or("in `allow`: none; in `forbid`: any"),
     key("writes", Kind::List(&Kind::Text), "Paths that redirections of commands may write, in the same form.")
@@ -37,7 +43,6 @@ const RULE: &[Key] = &[
     later("cmdlets"),
     later("paths"),
     later("arguments"),
-    later("opaque"),
     later("networks"),
 ];
 

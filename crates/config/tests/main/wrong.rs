@@ -229,14 +229,13 @@ fn what_comes_later_in_rules() {
     check(
         "policy/ops.toml",
         &[(
-            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nopaque = []\nnetworks = {}\nstatements = []\ncmdlets = []\npaths = []\narguments = {}",
+            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nnetworks = {}\nstatements = []\ncmdlets = []\npaths = []\narguments = {}",
             &[
-                "policy/ops.toml 6:1 rule[0].opaque: comes with a later version of Portcullis",
-                "policy/ops.toml 7:1 rule[0].networks: comes with a later version of Portcullis",
-                "policy/ops.toml 8:1 rule[0].statements: comes with a later version of Portcullis",
-                "policy/ops.toml 9:1 rule[0].cmdlets: comes with a later version of Portcullis",
-                "policy/ops.toml 10:1 rule[0].paths: comes with a later version of Portcullis",
-                "policy/ops.toml 11:1 rule[0].arguments: comes with a later version of Portcullis",
+                "policy/ops.toml 6:1 rule[0].networks: comes with a later version of Portcullis",
+                "policy/ops.toml 7:1 rule[0].statements: comes with a later version of Portcullis",
+                "policy/ops.toml 8:1 rule[0].cmdlets: comes with a later version of Portcullis",
+                "policy/ops.toml 9:1 rule[0].paths: comes with a later version of Portcullis",
+                "policy/ops.toml 10:1 rule[0].arguments: comes with a later version of Portcullis",
             ],
         )],
     );

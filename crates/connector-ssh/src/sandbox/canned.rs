@@ -1,6 +1,6 @@
 //! What the sandbox answers: a small machine made of constants.
 
-use model::{Joint, Pipeline, SimpleCommand};
+use model::{End, Joint, Pipeline, Redirection, SimpleCommand};
 
 /// What a command wrote and how it ended.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -60,12 +60,39 @@ pub(super) fn run(text: &str) -> Said {
 fn pipeline(pipeline: &Pipeline) -> Said {
     let mut all = Said::default();
     for command in &pipeline.commands {
-        let said = simple(command, &all.out);
+        let said = redirected(command, simple(command, &all.out));
         all.out = said.out;
         all.err.push_str(&said.err);
         all.status = said.status;
     }
     all
+}
+
+/// Joins and `/dev/null` are as anywhere; there are no files to open.
+fn redirected(command: &SimpleCommand, said: Said) -> Said {
+    if command.files().next().is_some() {
+        return failed(1, "sh: 1: cannot open a file: there are none in this sandbox");
+    }
+    // Where each stream goes: 1, 2, or nowhere.
+    let (mut out, mut err) = (Some(1), Some(2));
+    for Redirection { descriptor, end } in &command.redirections {
+        let to = match end {
+            End::Join(1) => out,
+            End::Join(2) => err,
+            End::Join(_) | End::Read(_) | End::Write(..) => None,
+        };
+        match descriptor {
+            1 => out = to,
+            2 => err = to,
+            _ => {}
+        }
+    }
+    let into = |stream| {
+        let piece =
+            |to: Option<u8>, text: &str| if to == Some(stream) { text.to_owned() } else { String::new() };
+        piece(out, &said.out) + &piece(err, &said.err)
+    };
+    Said { out: into(1), err: into(2), status: said.status }
 }
 
 fn simple(command: &SimpleCommand, input: &str) -> Said {
@@ -200,6 +227,10 @@ mod tests {
             ("nonsense", "", 127),
             ("cat /etc/shadow", "", 1),
             ("echo $(id)", "", 2),
+            ("echo a >/dev/null", "", 0),
+            ("cat /etc/shadow 2>&1", "cat: /etc/shadow: Permission denied\n", 1),
+            ("echo a >&2; echo b", "b\n", 0),
+            ("echo a >/tmp/x", "", 1),
         ] {
             let said = run(line);
             assert_eq!((said.out.as_str(), said.status), (expected, status), "{line}: {said:?}");

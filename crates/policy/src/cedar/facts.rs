@@ -147,7 +147,12 @@ impl Facts {
 fn command_record(command: &SimpleCommand) -> Result<RestrictedExpression, Unsayable> {
     let program = command.words.first().map_or("", String::as_str);
     let name = program.rsplit('/').next().unwrap_or(program);
-    record([("program", text(program)), ("name", text(name)), ("line", text(&command::simple(command)))])
+    record([
+        ("program", text(program)),
+        ("name", text(name)),
+        ("line", text(&command::simple(command))),
+        ("opaque", RestrictedExpression::new_bool(command::opaque(command).is_some())),
+    ])
 }
 
 fn record<const N: usize>(

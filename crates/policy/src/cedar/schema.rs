@@ -74,7 +74,12 @@ fn context() -> Value {
         "matched": { "type": "Set", "element": { "type": "String" } },
         "time": record(&json!({ "hour": number(), "weekday": number() })),
         "part": text(),
-        "command": optional(json!({ "program": text(), "name": text(), "line": text() })),
+        "command": optional(json!({
+            "program": text(),
+            "name": text(),
+            "line": text(),
+            "opaque": { "type": "Boolean", "required": true },
+        })),
         "path": { "type": "String", "required": false },
         "credential": optional(json!({ "source": text(), "safe": text(), "object": text() })),
     }))

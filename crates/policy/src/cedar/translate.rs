@@ -156,6 +156,9 @@ fn annotations(rule: &Rule) -> Value {
     if let Some(commands) = &rule.commands {
         note("commands", listed(commands.iter().map(ToString::to_string).collect()));
     }
+    if let Some(opaque) = &rule.opaque {
+        note("opaque", listed(opaque.iter().map(ToString::to_string).collect()));
+    }
     for access in [FileAccess::Read, FileAccess::Write] {
         if let Some(files) = rule.files(access) {
             note(&format!("{}s", access.as_str()), listed(files.iter().map(ToString::to_string).collect()));

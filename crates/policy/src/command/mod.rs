@@ -8,6 +8,7 @@ mod name;
 mod opaque;
 mod pattern;
 mod quote;
+mod reading;
 mod scan;
 mod shape;
 #[cfg(test)]
@@ -21,6 +22,7 @@ pub use pattern::{CommandPattern, MalformedPattern};
 pub(crate) use pattern::{Star, WordPattern};
 pub use quote::canonical;
 pub(crate) use quote::simple;
+pub(crate) use reading::Reading;
 
 /// The longest line that is looked at, in bytes.
 pub const MAX_LINE: usize = 32 * 1024;
@@ -55,6 +57,11 @@ pub fn parse(line: &str) -> Result<CommandLine, NotUnderstood> {
 /// `data/opaque.txt` knows.
 pub fn opaque(command: &SimpleCommand) -> Option<&'static str> {
     opaque::reason(command)
+}
+
+/// Whether some commands of this program are opaque.
+pub(crate) fn is_opaque_with_some(program: &str) -> bool {
+    opaque::is_listed(program)
 }
 
 impl NotUnderstood {

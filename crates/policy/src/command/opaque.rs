@@ -74,6 +74,12 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
         .map(|(_, entry)| entry.reason)
 }
 
+/// Whether a program of this name is opaque with some words.
+pub(super) fn is_listed(program: &str) -> bool {
+    let lower = base(program).to_ascii_lowercase();
+    EVALUATES.contains(&lower.as_str()) || spellings(&lower).any(|spelling| BY_PROGRAM.contains_key(spelling))
+}
+
 /// The reason that the list gives for what is part of the shell.
 const BUILT_IN: &str = "is the shell itself: runs or changes what follows";
 

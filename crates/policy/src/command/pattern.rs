@@ -4,7 +4,7 @@ use std::fmt;
 
 use model::SimpleCommand;
 
-use super::wide;
+use super::{Reading, wide};
 
 /// The most words a pattern may have.
 const MAX_WORDS: usize = 64;
@@ -80,9 +80,10 @@ impl CommandPattern {
     ///
     /// For what narrows (a `forbid`, a demand for approval), where `/sbin/reboot --force` must not pass as
     /// something else than `reboot`. Never for what permits. Everything that [`Self::matches`] takes, this
-    /// takes too, and neither more options nor more words change a yes.
+    /// takes too, and neither more options nor more words change a yes. Of an opaque command every word may be the
+    /// program that is run: `sudo reboot` and `sh -c 'id; reboot'` are `reboot` too.
     pub fn matches_widely(&self, command: &SimpleCommand) -> bool {
-        self.is_any() || wide::matches(&self.words, &wide::wording(command))
+        self.narrows(&Reading::new(command))
     }
 
     /// Whether a command of this program may be what the pattern is about.

@@ -32,6 +32,26 @@ pub(super) fn matches(pattern: &[WordPattern], words: &[String]) -> bool {
     is_program(first, given) && has_all(patterns, arguments, Wording::of(base(given)))
 }
 
+/// Whether any of the words begins a command that matches, for programs that run others.
+///
+/// More words never turn a yes into a no, so of all words that may be the program the first is enough; one for each
+/// way of reading words, since the way comes with the program.
+pub(super) fn matches_within(pattern: &[WordPattern], words: &[String]) -> bool {
+    let Some(first) = pattern.first() else { return false };
+    let mut tried: Vec<Wording> = Vec::new();
+    for (at, word) in words.iter().enumerate().skip(1) {
+        let wording = Wording::of(base(word));
+        if tried.contains(&wording) || !(*first == WordPattern::Many || is_program(first, word)) {
+            continue;
+        }
+        if matches(pattern, words.get(at..).unwrap_or_default()) {
+            return true;
+        }
+        tried.push(wording);
+    }
+    false
+}
+
 /// Whether a command of this program may be what a pattern is about that begins with `first`.
 pub(crate) fn is_program(first: &WordPattern, given: &str) -> bool {
     match first {

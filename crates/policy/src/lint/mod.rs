@@ -22,6 +22,7 @@ pub(crate) fn lint(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<LintWarning> 
         people(rule, vocabulary, &mut found);
         targets(rule, vocabulary, &tags, &mut found);
         commands(rule, &mut found);
+        opaque(rule, &mut found);
         files(rule, &mut found);
         parts(rule, vocabulary, &mut found);
     }
@@ -150,16 +151,39 @@ fn commands(rule: &Rule, found: &mut Found) {
             found.warn(rule, "option-spelling", at, message, hint);
         }
         if let Some(reason) = command::opaque(&sample).filter(|_| rule.effect == Effect::Permit) {
-            let message = format!("`{pattern}` is opaque and stays denied: the program {reason}");
-            found.warn(
-                rule,
-                "opaque",
-                at,
-                message,
-                "permitting opaque commands by name comes with a later version",
-            );
+            let message = format!("`{pattern}` is opaque and not permitted by this: the program {reason}");
+            found.warn(rule, "opaque", at, message, "what is opaque is permitted by `opaque = [...]` alone");
         }
     }
+}
+
+/// Entries of `opaque` that are never used, and such that let more through than a reader may think.
+fn opaque(rule: &Rule, found: &mut Found) {
+    for (index, pattern) in rule.opaque.iter().flatten().enumerate() {
+        let at = ("opaque", Some(index));
+        let Some(sample) = sample(pattern) else { continue };
+        if let Err(refused) = command::parse(&command::simple(&sample)) {
+            let message = format!("`{pattern}` can never match: {refused}");
+            found.warn(
+                rule,
+                "never-matches",
+                at,
+                message,
+                "commands like it are refused before any rule is asked",
+            );
+        } else if !may_be_opaque(pattern, &sample) {
+            let message = format!("`{pattern}` is not opaque, so this entry does nothing");
+            found.warn(rule, "not-opaque", at, message, "what is understood is named in `commands`");
+        }
+    }
+}
+
+/// By name a program is opaque if it is so with any words; wildcards may stand for words that make it so.
+fn may_be_opaque(pattern: &CommandPattern, sample: &SimpleCommand) -> bool {
+    let fixed = pattern.words().len() > 1
+        && pattern.words().iter().all(|word| matches!(word, WordPattern::Literal(_) | WordPattern::Int));
+    let named = sample.words.first().is_some_and(|program| command::is_opaque_with_some(program));
+    command::opaque(sample).is_some() || (!fixed && named)
 }
 
 /// Paths that are refused before any rule is asked.
@@ -192,8 +216,9 @@ fn parts(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
     let credentials = names(|tool| tool.name.as_str() == "get_credential");
     let others = names(|tool| tool.set.as_str() != "exec" && tool.name.as_str() != "get_credential");
     let key = (rule.tools_key(), None);
-    let useful =
-        others || (executes && rule.commands.is_some()) || (credentials && rule.credentials.is_some());
+    let useful = others
+        || (executes && (rule.commands.is_some() || rule.opaque.is_some()))
+        || (credentials && rule.credentials.is_some());
     if rule.effect == Effect::Permit && !useful && !rule.tools.iter().any(is_operators) {
         let message = "the rule permits nothing: its tools need `commands` or `credentials`".to_owned();
         found.warn(rule, "permits-nothing", key, message, "any must be written: `commands = [\"**\"]`");

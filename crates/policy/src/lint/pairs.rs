@@ -1,10 +1,10 @@
 //! What two rules do to each other.
 
-use model::SubAction;
+use model::{FileAccess, SubAction};
 
 use super::{Found, is_operators, sample};
 use crate::command::{self, CommandPattern};
-use crate::rule::{Effect, PrincipalSelector, Rule, ToolSelector};
+use crate::rule::{Effect, Part, PrincipalSelector, Rule, ToolSelector};
 use crate::{LintWarning, Place, Vocabulary};
 
 /// Above this many rules they are not compared with each other.
@@ -104,6 +104,11 @@ fn adds_nothing(rule: &Rule, wide: &Rule) -> bool {
         && wide.when.is_none()
         && covers_scope(wide, rule)
         && rule.commands.iter().flatten().all(|p| commands(wide.commands.as_deref().unwrap_or_default(), p))
+        && rule.opaque.iter().flatten().all(|p| commands(wide.opaque.as_deref().unwrap_or_default(), p))
+        && [FileAccess::Read, FileAccess::Write].into_iter().all(|access| {
+            let wider = wide.files(access).unwrap_or_default();
+            rule.files(access).unwrap_or_default().iter().all(|p| wider.iter().any(|w| w.is_any() || w == p))
+        })
         && rule
             .credentials
             .iter()
@@ -140,7 +145,7 @@ fn way_around(strict: &Rule, lax: &Rule, vocabulary: &Vocabulary) -> Option<Stri
         .iter()
         .flatten()
         .filter_map(sample)
-        .find(|sample| lax.covers(&SubAction::Command(sample.clone())))
+        .find(|sample| lax.covers(&Part::new(&SubAction::Command(sample.clone()))))
         .map(|sample| format!("`{}` through `{}`", command::simple(&sample), tool.name))
 }
 

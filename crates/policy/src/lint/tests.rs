@@ -60,6 +60,7 @@ fn good_rules_have_no_warnings() {
         &["allow = ['whoami']"],
         &["allow = ['*']; commands = ['**']"],
         &["forbid = ['*']; commands = ['bash **']"],
+        &["allow = ['ssh_execute']; opaque = ['find', 'bash -c **', 'sort', 'sort -o *', 'docker *']"],
         &["forbid = ['*']; commands = ['rm **']", "allow = ['ssh_execute']; commands = ['id **']"],
         &[
             "forbid = ['*']; commands = ['rm **']; principals = ['bot']",
@@ -112,6 +113,24 @@ fn each_doubt_has_its_code() {
         ),
         (&["allow = ['ssh_execute']; commands = ['uptime', 'sudo *']"], 0, "opaque", "`sudo *`"),
         (&["allow = ['ssh_execute']; commands = ['sort -o *']"], 0, "opaque", "writes a file"),
+        (&["allow = ['ssh_execute']; opaque = ['find', 'uptime']"], 0, "not-opaque", "`uptime`"),
+        (&["allow = ['ssh_execute']; opaque = ['docker ps']"], 0, "not-opaque", "`docker ps`"),
+        (&["allow = ['ssh_execute']; opaque = ['time sh']"], 0, "never-matches", "keyword"),
+        (
+            &["allow = ['*']; opaque = ['**']", "allow = ['ssh_execute']; opaque = ['find']"],
+            1,
+            "shadowed",
+            "`r0`",
+        ),
+        (
+            &[
+                "allow = ['*']; writes = ['**']; commands = ['x']",
+                "allow = ['ssh_execute']; commands = ['x']; writes = ['/srv/x']",
+            ],
+            1,
+            "shadowed",
+            "`r0`",
+        ),
         (&["allow = ['ssh_execute']"], 0, "permits-nothing", "nothing"),
         (&["allow = ['get_credential']; commands = ['x']"], 0, "permits-nothing", "nothing"),
         (

@@ -8,14 +8,17 @@ mod tests;
 
 use std::time::Duration;
 
-use model::{CredentialPattern, FileAccess, GroupName, Limits, Principal, RuleName, SubAction, Target};
+use model::{
+    CredentialPattern, CredentialRef, FileAccess, GroupName, LexicalPath, Limits, Principal, RuleName,
+    SubAction, Target,
+};
 
 pub(crate) use parse::bracket_depth;
 pub use raw::{RawApproval, RawLimits, RawRule, RawRules};
 pub(crate) use selectors::{PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
 
 use crate::ToolFacts;
-use crate::command::CommandPattern;
+use crate::command::{CommandPattern, Reading};
 use crate::path::PathPattern;
 
 /// A checked rule. Whether the names in it exist is a matter of [`crate::Snapshot::compile`].
@@ -27,6 +30,7 @@ pub struct Rule {
     pub(crate) principals: Vec<PrincipalSelector>,
     pub(crate) targets: Vec<TargetExpr>,
     pub(crate) commands: Option<Vec<CommandPattern>>,
+    pub(crate) opaque: Option<Vec<CommandPattern>>,
     pub(crate) reads: Option<Vec<PathPattern>>,
     pub(crate) writes: Option<Vec<PathPattern>>,
     pub(crate) credentials: Option<Vec<CredentialPattern>>,
@@ -58,6 +62,33 @@ pub(crate) struct Condition {
     pub(crate) json: serde_json::Value,
 }
 
+/// A part of an action as rules read it.
+pub(crate) enum Part<'a> {
+    Whole,
+    Command(Reading<'a>),
+    File(FileAccess, &'a LexicalPath),
+    Credential(&'a CredentialRef),
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn new(part: &'a SubAction) -> Self {
+        match part {
+            SubAction::Whole => Self::Whole,
+            SubAction::Command(command) => Self::Command(Reading::new(command)),
+            SubAction::File { access, path } => Self::File(*access, path),
+            SubAction::Credential { credential, .. } => Self::Credential(credential),
+        }
+    }
+
+    /// Why the words of the command do not show what it does, if so.
+    pub(crate) fn opaque(&self) -> Option<&'static str> {
+        match self {
+            Self::Command(reading) => reading.opaque,
+            Self::Whole | Self::File(..) | Self::Credential(_) => None,
+        }
+    }
+}
+
 impl Rule {
     /// The rule's name.
     pub fn name(&self) -> &RuleName {
@@ -86,40 +117,45 @@ impl Rule {
 
     /// Whether the rule speaks about this part, its condition apart.
     ///
-    /// In `allow`, a key that is missing permits none of the parts it is about. In `forbid`, a rule with
-    /// neither key is about every part, and a rule with one only about the parts that it binds.
-    pub(crate) fn covers(&self, part: &SubAction) -> bool {
-        let forbids = self.effect == Effect::Forbid;
+    /// In `allow`, a key that is missing permits none of the parts it is about, and `commands` no opaque command. In
+    /// `forbid`, a rule with none of the keys is about every part, and a rule with some only about the parts that they
+    /// bind.
+    pub(crate) fn covers(&self, part: &Part<'_>) -> bool {
+        if self.effect == Effect::Forbid {
+            return self.is_about_everything() || self.covers_widely(part);
+        }
         match part {
-            SubAction::Whole => !forbids || self.is_about_everything(),
-            SubAction::Command(command) => match &self.commands {
-                Some(patterns) if forbids => patterns.iter().any(|pattern| pattern.matches_widely(command)),
-                Some(patterns) => patterns.iter().any(|pattern| pattern.matches(command)),
-                None => forbids && self.is_about_everything(),
-            },
-            SubAction::File { access, path } => match self.files(*access) {
-                Some(patterns) if forbids => patterns.iter().any(|pattern| pattern.matches_widely(path)),
-                Some(patterns) => patterns.iter().any(|pattern| pattern.matches(path)),
-                None => forbids && self.is_about_everything(),
-            },
-            SubAction::Credential { credential, .. } => match &self.credentials {
-                Some(patterns) => patterns.iter().any(|pattern| pattern.covers(credential)),
-                None => forbids && self.is_about_everything(),
-            },
+            Part::Whole => true,
+            Part::Command(reading) if reading.opaque.is_some() => {
+                self.opaque.iter().flatten().any(|pattern| pattern.permits_opaque(reading))
+            }
+            Part::Command(reading) => {
+                self.commands.iter().flatten().any(|pattern| pattern.matches(reading.command))
+            }
+            Part::File(access, path) => {
+                self.files(*access).iter().copied().flatten().any(|pattern| pattern.matches(path))
+            }
+            Part::Credential(credential) => {
+                self.credentials.iter().flatten().any(|pattern| pattern.covers(credential))
+            }
         }
     }
 
-    /// Whether a part may be another wording of what this rule is about: what it then asks for holds, though only
-    /// [`Self::covers`] says what it permits.
-    pub(crate) fn covers_widely(&self, part: &SubAction) -> bool {
+    /// Whether a part may be another wording of what this rule is about: what it forbids, and what it asks for beside
+    /// what [`Self::covers`] says it permits.
+    pub(crate) fn covers_widely(&self, part: &Part<'_>) -> bool {
         match part {
-            SubAction::Command(command) => {
-                self.commands.iter().flatten().any(|pattern| pattern.matches_widely(command))
+            Part::Whole => false,
+            Part::Command(reading) => {
+                self.commands.iter().flatten().any(|pattern| pattern.narrows(reading))
+                    || self.opaque.iter().flatten().any(|pattern| pattern.narrows_opaque(reading))
             }
-            SubAction::File { access, path } => {
+            Part::File(access, path) => {
                 self.files(*access).iter().copied().flatten().any(|pattern| pattern.matches_widely(path))
             }
-            SubAction::Whole | SubAction::Credential { .. } => false,
+            Part::Credential(credential) => {
+                self.credentials.iter().flatten().any(|pattern| pattern.covers(credential))
+            }
         }
     }
 
@@ -132,6 +168,8 @@ impl Rule {
     }
 
     pub(crate) fn is_about_everything(&self) -> bool {
-        self.commands.is_none() && self.reads.is_none() && self.writes.is_none() && self.credentials.is_none()
+        let commands = self.commands.is_none() && self.opaque.is_none();
+        let files = self.reads.is_none() && self.writes.is_none();
+        commands && files && self.credentials.is_none()
     }
 }

@@ -45,6 +45,7 @@ impl Rule {
             required(raw.principals.as_ref(), "principals", &mut problems, PrincipalSelector::parse);
         let targets = required(raw.targets.as_ref(), "targets", &mut problems, TargetExpr::parse);
         let commands = optional(raw.commands.as_ref(), "commands", &mut problems, command);
+        let opaque = optional(raw.opaque.as_ref(), "opaque", &mut problems, command);
         let reads = optional(raw.reads.as_ref(), "reads", &mut problems, PathPattern::parse);
         let writes = optional(raw.writes.as_ref(), "writes", &mut problems, PathPattern::parse);
         let credentials = optional(raw.credentials.as_ref(), "credentials", &mut problems, |text| {
@@ -63,6 +64,7 @@ impl Rule {
                 principals,
                 targets,
                 commands,
+                opaque,
                 reads,
                 writes,
                 credentials,

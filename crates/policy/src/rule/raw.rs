@@ -39,6 +39,9 @@ pub struct RawRule {
     /// Word patterns of the commands. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub commands: Option<Vec<Spanned<String>>>,
+    /// Programs by name, and word patterns, of commands that run others or write files unseen. Missing: none in `allow`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub opaque: Option<Vec<Spanned<String>>>,
     /// Paths that redirections may read: absolute, with `*` and `**`. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub reads: Option<Vec<Spanned<String>>>,
@@ -58,9 +61,6 @@ pub struct RawRule {
     #[schemars(with = "Option<RawApproval>")]
     pub approval: Option<Spanned<RawApproval>>,
 
-    #[serde(default)]
-    #[schemars(skip)]
-    pub(crate) opaque: Option<Spanned<IgnoredAny>>,
     #[serde(default)]
     #[schemars(skip)]
     pub(crate) paths: Option<Spanned<IgnoredAny>>,
@@ -120,6 +120,7 @@ impl RawRule {
             "principals" => &self.principals,
             "targets" => &self.targets,
             "commands" => &self.commands,
+            "opaque" => &self.opaque,
             "reads" => &self.reads,
             "writes" => &self.writes,
             "credentials" => &self.credentials,
@@ -139,7 +140,6 @@ impl RawRule {
     /// Keys that are known and not yet built.
     pub(crate) fn later(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
         [
-            ("opaque", &self.opaque),
             ("paths", &self.paths),
             ("statements", &self.statements),
             ("cmdlets", &self.cmdlets),
