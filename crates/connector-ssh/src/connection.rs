@@ -2,6 +2,7 @@
 //!
 //! The connections to its jump hosts are its own: a host that stops a jump host's connection stops nobody else's.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -64,6 +65,11 @@ impl Connection {
     /// Every host on the way, the target last.
     pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
         self.hops.iter().chain(std::iter::once(&self.link))
+    }
+
+    /// The addresses that were dialled for it, as far as they are known here.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.links().filter_map(|link| link.place.address()).map(|address| address.ip())
     }
 
     /// Whether all host keys are known ones still, asking only if these known hosts have not said so before. What a

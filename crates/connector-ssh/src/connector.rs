@@ -16,7 +16,7 @@ use crate::dial::{Resolver, SystemResolver};
 use crate::kept::Half;
 use crate::leg::Link;
 use crate::pool::Pool;
-use crate::probe::{self, Probed};
+use crate::probe::{self, Account, Probed};
 use crate::remote::Remote;
 use crate::settings::SshSettings;
 use crate::way::{MOST_TRIES, Means, Now, Way, no_channel};
@@ -98,9 +98,15 @@ impl SshConnector {
     ) -> Result<Remote, Failure> {
         for _ in 0..MOST_TRIES {
             let remote = bounded(run, deadline, way.channel()).await?;
+            remote.connection().addresses().for_each(|address| run.sub_events.dialled(address));
             let account = way.account(remote.connection());
-            if self.probed.knows(&account) {
-                return Ok(remote);
+            if let Some(known) = self.known(&account) {
+                return known.map(|()| remote);
+            }
+            let turn = self.probed.turn(&account);
+            let _alone = bounded(run, deadline, async { Ok(turn.lock().await) }).await?;
+            if let Some(known) = self.known(&account) {
+                return known.map(|()| remote);
             }
             run.lease.start();
             let text = policy::command::canonical(&probe::command());
@@ -108,10 +114,14 @@ impl SshConnector {
             let collected = carry_out(run, deadline, remote, &text, probe::OUTPUT, &|_| ()).await;
             let judged = collected.and_then(|said| probe::judge(&said, way.host, &way.shelf.user));
             run.sub_events.end(probe::EVENT, probe::word(&judged)).await?;
+            self.probed.remember(account, &judged, self.means.clock.boot());
             judged?;
-            self.probed.remember(account);
         }
         Err(no_channel(way.host, None))
+    }
+
+    fn known(&self, account: &Account) -> Option<Result<(), Failure>> {
+        self.probed.known(account, self.means.clock.boot())
     }
 
     /// Calls on a handle, or with a secret that cannot be told from the next, get a pool of their own: no

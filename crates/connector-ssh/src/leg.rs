@@ -71,6 +71,14 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Place {
+    /// The literal address, if it is known here.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(*address),
+            Self::Name(..) => None,
+        }
+    }
+
     /// The address, or the name.
     pub(crate) fn host(&self) -> String {
         match self {
@@ -129,7 +137,7 @@ impl<'a> Leg<'a> {
         let patience = ground.settings.connect_timeout;
         match before {
             None => {
-                let addresses: Vec<SocketAddr> = self.places.iter().filter_map(address_of).collect();
+                let addresses: Vec<SocketAddr> = self.places.iter().filter_map(Place::address).collect();
                 let (stream, address) = dial::connect(&self.host.address, &addresses, patience).await?;
                 self.log_in(stream, Place::Address(address), ground, leash, start).await
             }
@@ -265,13 +273,6 @@ async fn places(host: &Host, behind: Option<&Host>, ground: &Ground<'_>) -> Resu
             let admitted = dial::admitted(ground.resolver, &host.address, host.port, ground.fences).await?;
             Ok(admitted.into_iter().map(Place::Address).collect())
         }
-    }
-}
-
-fn address_of(place: &Place) -> Option<SocketAddr> {
-    match place {
-        Place::Address(address) => Some(*address),
-        Place::Name(..) => None,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Finding out whether an account's shell reads our quoting as it is meant.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use model::{CommandLine, ErrorCode, Exit, Failure, Host, Pipeline, SimpleCommand, TargetName};
+use model::{BootInstant, CommandLine, ErrorCode, Exit, Failure, Host, Pipeline, SimpleCommand, TargetName};
 
 use crate::remote::Collected;
 
@@ -15,6 +16,9 @@ pub(crate) const OUTPUT: u64 = 64 * 1024;
 
 /// Most accounts that are remembered; beyond it all are forgotten and probed again.
 const MOST_REMEMBERED: usize = 4096;
+
+/// How long a shell that is no POSIX shell is not asked again.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
 
 /// Words that other shells read otherwise: fish reads backslashes in single quotes, csh `!`, PowerShell and
 /// cmd the quotes themselves.
@@ -44,27 +48,61 @@ pub(crate) struct Account {
     pub(crate) host_key: String,
 }
 
-/// The accounts whose shell has been found to be what was said.
+/// What is known of the shells of accounts.
 #[derive(Default)]
-pub(crate) struct Probed(Mutex<HashSet<Account>>);
+pub(crate) struct Probed {
+    found: Mutex<HashMap<Account, Found>>,
+    turns: Mutex<HashMap<Account, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// What a probe found.
+enum Found {
+    /// It is what was said.
+    Posix,
+    /// It is not; for a while nobody asks again.
+    Other { failure: Failure, at: BootInstant },
+}
 
 impl Probed {
-    pub(crate) fn knows(&self, account: &Account) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(account)
+    /// What is known of an account's shell; `None` if it must be probed.
+    pub(crate) fn known(&self, account: &Account, now: BootInstant) -> Option<Result<(), Failure>> {
+        match lock(&self.found).get(account)? {
+            Found::Posix => Some(Ok(())),
+            Found::Other { failure, at } => (now.since(*at) < REFUSED_FOR).then(|| Err(failure.clone())),
+        }
     }
 
-    pub(crate) fn remember(&self, account: Account) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Remembers what a probe said of the shell. One that came to nothing says nothing.
+    pub(crate) fn remember(&self, account: Account, judged: &Result<(), Failure>, now: BootInstant) {
+        let found = match judged {
+            Ok(()) => Found::Posix,
+            Err(failure) if failure.code() == ErrorCode::TargetShell => {
+                Found::Other { failure: failure.clone(), at: now }
+            }
+            Err(_) => return,
+        };
+        let mut known = lock(&self.found);
         if known.len() >= MOST_REMEMBERED {
             known.clear();
         }
-        known.insert(account);
+        known.insert(account, found);
+    }
+
+    /// Held by the one call that probes an account, so that many at once do not all probe.
+    pub(crate) fn turn(&self, account: &Account) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(account.clone()).or_default())
     }
 
     /// Forgets what is known of accounts on these targets.
     pub(crate) fn forget(&self, of: impl Fn(&TargetName) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|account| !of(&account.target));
+        lock(&self.found).retain(|account, _| !of(&account.target));
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The one command of every probe; it changes nothing on the host.

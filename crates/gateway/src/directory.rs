@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use model::Principal;
+use model::{Principal, PrincipalId};
 
 use crate::api_key;
 use crate::authenticate::{Presented, Proof};
@@ -67,6 +67,15 @@ impl Directory {
     /// The principal of this id.
     pub fn principal(&self, id: &str) -> Option<&Arc<Principal>> {
         self.entries.iter().map(|entry| &entry.principal).find(|principal| principal.id.as_str() == id)
+    }
+
+    /// Whether this is still somebody known, and by the same proof.
+    pub(crate) fn still_proves(&self, id: &PrincipalId, proof: &Proof) -> bool {
+        self.entries.iter().find(|entry| entry.principal.id == *id).is_some_and(|entry| {
+            let has_key = |key: &str| entry.api_keys.iter().any(|hash| hash == key);
+            let has_name = |name: &str| entry.certificate.as_deref() == Some(name);
+            proof.api_key.as_deref().is_none_or(has_key) && proof.certificate.as_deref().is_none_or(has_name)
+        })
     }
 
     /// Whose proofs these are, and which. Every proof that was presented must hold and all must name one principal.

@@ -1,5 +1,6 @@
 //! Stage 7: the act itself.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tools::{SubEvents, Tool, ToolRun};
 use crate::desk::GatewayDesk;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::under_way::Entered;
 use crate::{Authenticated, ToolCall};
 
 /// What a tool may take beyond its time limit before it is dropped: connectors end themselves in time.
@@ -44,12 +46,14 @@ pub(crate) async fn execute(
     reached: &Reached<'_>,
     lease: &Lease,
     call: &Authenticated<ToolCall>,
+    entered: &Entered<'_>,
 ) -> Result<Outcome, Failure> {
     let permit = lease.intended().permit();
     let limits = permit.limits();
     let timeout = limits.timeout.unwrap_or(Live::TIMEOUT);
     let desk = GatewayDesk { gateway, live };
-    let sub_events = Recorder { journal: &gateway.journal, whole: lease.intended(), open: Mutex::default() };
+    let sub_events =
+        Recorder { journal: &gateway.journal, whole: lease.intended(), entered, open: Mutex::default() };
     let progress = |bytes: u64| {
         if let Some(tell) = &call.inner().progress {
             tell(bytes);
@@ -64,12 +68,12 @@ pub(crate) async fn execute(
         desk: &desk,
         timeout,
         output: limits.output.unwrap_or(Live::OUTPUT).saturating_add(BEYOND_THE_CUT),
-        cancel: &call.inner().cancel,
+        cancel: entered.cancel(),
         progress: &progress,
         sub_events: &sub_events,
     };
     match tokio::time::timeout(timeout.saturating_add(GRACE), tool.run(run)).await {
-        Ok(result) => result,
+        Ok(result) => result.map_err(|failure| entered.told(failure)),
         Err(_) => {
             Err(Failure::new(ErrorCode::TargetTimeout, format!("no answer within {} s", timeout.as_secs())))
         }
@@ -82,6 +86,7 @@ pub(crate) async fn execute(
 struct Recorder<'a> {
     journal: &'a Journal,
     whole: &'a Intended,
+    entered: &'a Entered<'a>,
     open: Mutex<Vec<Part>>,
 }
 
@@ -121,6 +126,10 @@ impl SubEvents for Recorder<'_> {
             ..CompletionFacts::default()
         };
         self.journal.complete_part(part.pending, facts).await.map_err(|error| unrecorded(&error))
+    }
+
+    fn dialled(&self, address: IpAddr) {
+        self.entered.dialled(address);
     }
 }
 

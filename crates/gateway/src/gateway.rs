@@ -22,6 +22,7 @@ use crate::pipeline;
 use crate::rates::Rates;
 use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
 use crate::resources::{ReadResource, listings};
+use crate::under_way::UnderWay;
 use crate::{
     Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
     Unauthenticated, Unlisted,
@@ -37,6 +38,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rates: Rates,
     pub(crate) freezes: Freezes,
+    pub(crate) under_way: UnderWay,
     meter: Arc<AuthFailureMeter>,
     calls: TaskTracker,
     live: ArcSwap<Live>,
@@ -80,6 +82,7 @@ impl Gateway {
             calls: TaskTracker::new(),
             rates: Rates::default(),
             freezes: Freezes::default(),
+            under_way: UnderWay::default(),
             live: ArcSwap::from_pointee(live),
             verbs: std::iter::once(Arc::new(Impersonate::new()) as Arc<dyn Tool>)
                 .chain(verbs)
@@ -95,10 +98,11 @@ impl Gateway {
         self.live.load_full()
     }
 
-    /// Puts something else in force, whole. Calls under way end under what they started with, but no permit of
-    /// the old policy becomes an intent any more.
+    /// Puts something else in force, whole. No permit of the old policy becomes an intent any more, and calls under way
+    /// that the new one does not permit are ended; all others go on under what they started with.
     pub fn swap(&self, live: Live) {
         self.live.store(Arc::new(live));
+        self.under_way.decide_again(self);
     }
 
     /// Lets principals go on that were frozen, and says whose freeze it was. For an operator's explicit act only.

@@ -20,6 +20,7 @@ mod rates;
 mod resolve;
 mod resources;
 mod screen;
+mod under_way;
 
 pub mod api_key;
 pub mod control;

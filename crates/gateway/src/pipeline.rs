@@ -17,6 +17,7 @@ use crate::live::Live;
 use crate::operator_log;
 use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
 use crate::screen::screen;
+use crate::under_way::Entered;
 use crate::{Authenticated, NotRecorded, ToolCall};
 
 /// Why a call stopped before its answer.
@@ -79,12 +80,13 @@ async fn stages(
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call, resolved.action)?;
     let permit = discharge(gateway, allowed)?;
-    let (limits, action) = (permit.limits(), permit.action().clone());
+    let (limits, action) = (permit.limits(), Arc::new(permit.action().clone()));
     facts::permitted(facts, &permit);
+    let entered = Entered::new(gateway, live, pending.id(), call, &action);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
     let reached = reach(live, &action.target.name)?;
     let lease = gateway.broker.lease(intended, reached.host, &reached.hops).await?;
-    let result = execute(gateway, live, &resolved.tool, &reached, &lease, call).await;
+    let result = execute(gateway, live, &resolved.tool, &reached, &lease, call, &entered).await;
     let scanner = Scanner::new(lease.secrets());
     facts::executed(facts, &scanner, &result);
     if let Err(failure) = &result {

@@ -145,6 +145,11 @@ impl Allowed {
         self.grounds.limits
     }
 
+    /// What the connector would have to check.
+    pub fn fences(&self) -> &Fences {
+        &self.grounds.fences
+    }
+
     /// The snapshot that decided.
     pub fn snapshot(&self) -> SnapshotHash {
         self.grounds.snapshot

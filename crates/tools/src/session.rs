@@ -1,5 +1,6 @@
 //! What connectors to hosts must do, declared by the tools that need it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,11 +41,14 @@ pub trait HostShell: Send + Sync {
     async fn login(&self, run: HostRun<'_>) -> Result<Outcome, Failure>;
 }
 
-/// Records acts beside the main one, under the parent call's intent.
+/// Learns of what is done beside the main act, and records it under the parent call's intent.
 #[async_trait]
 pub trait SubEvents: Send + Sync {
     /// Before the act; it must not happen if this fails.
     async fn begin(&self, event: &'static str, detail: &str) -> Result<(), Failure>;
     /// After it, with how it went.
     async fn end(&self, event: &'static str, result: &str) -> Result<(), Failure>;
+    /// Before anything is sent for the call: it goes to this address. If that is not permitted any more, the call is
+    /// cancelled.
+    fn dialled(&self, address: IpAddr);
 }

@@ -71,6 +71,27 @@ async fn many_calls_at_once_do_not_all_dial() {
         outcome.unwrap();
     }
     assert!(sshd.logins() <= 4, "{}", sshd.logins());
+    let probes = calls.iter().flat_map(Call::events).filter(|event| event.starts_with("begin shell_probe"));
+    assert_eq!(probes.count(), 1, "one call probes, the others wait for what it finds");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_that_is_no_posix_shell_is_not_asked_again_and_again() {
+    let sshd = Sshd::options().shell(testkit::Shell::Fish).start();
+    let rig = Rig::of(&sshd);
+    let probes = async |expected: usize| {
+        let mut call = Call::new("true", sshd.password());
+        let failure = rig.exec(&mut call).await.unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::TargetShell, "{failure:?}");
+        let probes = call.events().iter().filter(|event| event.starts_with("begin shell_probe")).count();
+        assert_eq!(probes, expected);
+    };
+    probes(1).await;
+    probes(0).await;
+    rig.clock.advance(Duration::from_secs(31));
+    probes(1).await;
+    rig.connector.retire(|host| host.as_str() == "web1", &policy::NetworkFence::default());
+    probes(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,10 @@ impl SubEvents for Events {
         self.0.lock().unwrap().push(format!("end {event}: {result}"));
         Ok(())
     }
+
+    fn dialled(&self, address: std::net::IpAddr) {
+        self.0.lock().unwrap().push(format!("dialled {address}"));
+    }
 }
 
 pub(crate) fn password(secret: &str) -> Material {

@@ -55,6 +55,7 @@ impl HostShell for FakeShell {
             return Err(Failure::new(ErrorCode::TargetUnreachable, "no route to the fake host"));
         }
         run.lease.start();
+        run.sub_events.dialled(run.host.address.parse().expect("a literal address"));
         let line = run.lease.action().command.as_ref().expect("a command");
         self.sent.lock().unwrap().push(policy::command::canonical(line));
         let secret = match &run.lease.credential().expect("a credential").material {

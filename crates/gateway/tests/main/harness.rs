@@ -113,6 +113,19 @@ impl Harness {
         self.gateway.swap(live(rules, &self.entries));
     }
 
+    /// With something else beside the rules.
+    pub(crate) fn reload_with(&self, rules: &str, change: impl FnOnce(&mut Live)) {
+        let mut live = live(rules, &self.entries);
+        change(&mut live);
+        self.gateway.swap(live);
+    }
+
+    /// Everybody but one.
+    pub(crate) fn without(&self, principal: &str) -> Directory {
+        let others = self.entries.iter().filter(|entry| entry.principal.id.as_str() != principal);
+        Directory::new(others.cloned().collect())
+    }
+
     pub(crate) fn let_a_minute_pass(&self) {
         self.clock.advance(Duration::from_secs(60));
     }

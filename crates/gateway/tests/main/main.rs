@@ -14,5 +14,6 @@ mod fakes;
 mod frozen;
 mod harness;
 mod pipeline;
+mod reloads;
 mod sealed;
 mod unauthorised;
