@@ -218,8 +218,13 @@ impl Record {
         match message {
             ChannelMsg::Data { data } => state.kept.push(Side::Out, &data),
             ChannelMsg::ExtendedData { data, ext: 1 } => state.kept.push(Side::Err, &data),
-            ChannelMsg::ExitStatus { exit_status } => state.exit = Some(Exit::Status(exit_status)),
-            ChannelMsg::ExitSignal { signal_name, .. } => state.exit = Some(Exit::Signal(name(&signal_name))),
+            // A command ends once: what is said of its end afterwards counts for nothing.
+            ChannelMsg::ExitStatus { exit_status } => {
+                state.exit.get_or_insert(Exit::Status(exit_status));
+            }
+            ChannelMsg::ExitSignal { signal_name, .. } => {
+                state.exit.get_or_insert_with(|| Exit::Signal(name(&signal_name)));
+            }
             ChannelMsg::Failure => state.rejected = true,
             ChannelMsg::Close => state.closed = true,
             // Of the rest, nothing matters to a command without a terminal.

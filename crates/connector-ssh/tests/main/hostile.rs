@@ -2,6 +2,9 @@
 
 mod host;
 mod line;
+mod messages;
+mod scripted;
+mod wire;
 
 use std::time::Duration;
 

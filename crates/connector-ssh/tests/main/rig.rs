@@ -95,6 +95,16 @@ impl Rig {
         Self::new(sshd.host(), sshd.port(), sshd.user(), &sshd.known_hosts_line())
     }
 
+    /// Another host of the same connector, which comes to know it.
+    pub(crate) fn beside(&self, name: &str, sshd: &Sshd) -> Self {
+        let known = std::fs::read_to_string(&self.known_hosts).unwrap();
+        std::fs::write(&self.known_hosts, format!("{known}{}\n", sshd.known_hosts_line())).unwrap();
+        let mut beside = Self::of(sshd);
+        beside.host.name = TargetName::parse(name).unwrap();
+        beside.connector = Arc::clone(&self.connector);
+        beside
+    }
+
     /// The same host by way of these, in order. Their keys become known under their addresses.
     pub(crate) fn by_way_of(mut self, hops: &[(&str, &Sshd)]) -> Self {
         let mut known = std::fs::read_to_string(&self.known_hosts).unwrap();
@@ -175,7 +185,13 @@ impl Call {
     }
 
     pub(crate) fn events(&self) -> Vec<String> {
-        self.events.0.lock().unwrap().clone()
+        self.events.0.lock().unwrap().iter().filter(|event| !event.starts_with("dialled")).cloned().collect()
+    }
+
+    /// Where it went.
+    pub(crate) fn dialled(&self) -> Vec<String> {
+        let told = self.events.0.lock().unwrap();
+        told.iter().filter_map(|event| event.strip_prefix("dialled ")).map(str::to_owned).collect()
     }
 
     fn lease(&self, host: &Host) -> Lease {
