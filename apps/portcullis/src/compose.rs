@@ -1,5 +1,6 @@
 //! Builds every part of a gateway, in order. Read this first.
 
+mod ccp;
 mod front;
 mod reloader;
 mod translate;

@@ -1,6 +1,7 @@
 //! `portcullis.toml` as checked types.
 
 mod audit;
+mod ccp;
 mod listen;
 mod principals;
 mod secrets;
@@ -15,6 +16,7 @@ use model::Limits;
 use policy::NetworkFence;
 
 pub use audit::{Audit, Durability, Heads, RecordCommands, Sink, SinkTo};
+pub use ccp::{CcpAccount, CcpConfig, CcpCriteria, CcpIdentity};
 pub use listen::{AgentSocket, Listen, TlsFiles};
 pub use principals::{ApiKeyHash, MalformedKeyHash, PrincipalConfig};
 pub use secrets::KeyLocation;

@@ -23,9 +23,9 @@ mod structure;
 pub mod templates;
 
 pub use configuration::{
-    AgentSocket, ApiKeyHash, Audit, Configuration, Durability, Fetch, Handles, Heads, Insecure, KeyLocation,
-    Listen, Log, LogFormat, LogLevel, MalformedKeyHash, PrincipalConfig, RecordCommands, Sink, SinkTo,
-    SourceConfig, SourceKind, TlsFiles,
+    AgentSocket, ApiKeyHash, Audit, CcpAccount, CcpConfig, CcpCriteria, CcpIdentity, Configuration,
+    Durability, Fetch, Handles, Heads, Insecure, KeyLocation, Listen, Log, LogFormat, LogLevel,
+    MalformedKeyHash, PrincipalConfig, RecordCommands, Sink, SinkTo, SourceConfig, SourceKind, TlsFiles,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Changes, Part, What, diff};

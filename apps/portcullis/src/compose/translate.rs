@@ -14,6 +14,7 @@ use policy::{Snapshot, ToolFacts};
 use sources::{SourceKind, SourceSpec};
 use tools::{Catalogue, Tool, ToolSpec};
 
+use super::ccp;
 use crate::failure::Stop;
 use crate::verbs::Passphrase;
 use crate::{keys, verbs};
@@ -109,8 +110,9 @@ pub(super) fn sources(
         environment: sources::process_environment(),
         passphrase: &*around.passphrase,
     };
+    let anybody = loaded.configuration.insecure.contains(&Insecure::Tls);
     let built = loaded.configuration.sources.iter().map(|source| {
-        let opened = sources::build(&source_spec(source), &surroundings);
+        let opened = sources::build(&source_spec(source, anybody), &surroundings);
         opened
             .map(|opened| (source.name.clone(), opened))
             .map_err(|failure| Stop::configuration(failure.message()))
@@ -118,7 +120,7 @@ pub(super) fn sources(
     built.collect()
 }
 
-fn source_spec(source: &SourceConfig) -> SourceSpec {
+fn source_spec(source: &SourceConfig, believes_anybody: bool) -> SourceSpec {
     let kind = match &source.kind {
         config::SourceKind::Keystore { file, master_key } => {
             SourceKind::Keystore { file: file.clone(), master_key: keys::master_key(master_key) }
@@ -128,6 +130,7 @@ fn source_spec(source: &SourceConfig) -> SourceSpec {
         config::SourceKind::Command { argv, timeout } => {
             SourceKind::Command { argv: argv.clone(), env: BTreeMap::new(), timeout: *timeout }
         }
+        config::SourceKind::Ccp(ccp) => SourceKind::Ccp(Box::new(ccp::settings(ccp, believes_anybody))),
     };
     let fetch = match source.fetch {
         config::Fetch::AtUse => FetchTime::AtUse,

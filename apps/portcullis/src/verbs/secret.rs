@@ -198,18 +198,25 @@ impl Act for Test {
             .get(name.source())
             .cloned()
             .ok_or_else(|| no_source(name.source()))?;
-        let found = sources::examine(source.as_ref(), &name).await?;
+        let found = sources::examine(source.as_ref(), &name).await.map_err(told_whole)?;
+        let remarks: Map<String, Value> =
+            found.remarks.into_iter().map(|remark| (remark.name.to_owned(), json!(remark.value))).collect();
         Ok(values([
             ("ref", json!(name.to_string())),
             ("kind", json!(found.kind)),
             ("username", json!(found.username)),
             ("address", json!(found.address)),
             ("weak", json!(weakness(found.strength))),
+            ("details", json!(remarks)),
         ]))
     }
 
     fn text(&self, values: &Map<String, Value>) -> String {
         let mut text = format!("{}: {}", field(values, "ref"), field(values, "kind"));
+        let details = values.get("details").and_then(Value::as_object).into_iter().flatten();
+        for (name, value) in details {
+            text.push_str(&format!("\n  {name}: {}", value.as_str().unwrap_or_default()));
+        }
         for (label, name) in [("Username", "username"), ("Address", "address"), ("Weak", "weak")] {
             if let Some(value) = values.get(name).and_then(Value::as_str) {
                 text.push_str(&format!("\n{label}: {value}"));
@@ -281,6 +288,27 @@ fn failed(error: &KeystoreError) -> Failure {
             .with_hint("`portcullis secret list` shows what there is");
     }
     Failure::new(ErrorCode::CredentialSourceDown, error.to_string()).with_fault(Fault::Us)
+}
+
+/// An operator who tests a source reads what otherwise only the log has.
+fn told_whole(failure: Failure) -> Failure {
+    let Some(internal) = failure.internal() else { return failure };
+    let message: String = format!("{} ({internal})", failure.message())
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let mut told =
+        Failure::new(failure.code(), message).with_fault(failure.fault()).with_retry(failure.retry());
+    if let Some(hint) = failure.hint() {
+        told = told.with_hint(hint);
+    }
+    if let Some(vendor) = failure.vendor() {
+        told = told.with_vendor(vendor);
+    }
+    match failure.event() {
+        Some(event) => told.with_event(event),
+        None => told,
+    }
 }
 
 fn no_source(name: &str) -> Failure {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::KeyLocation;
+use super::ccp::{self, CcpConfig};
 use super::secrets::key_location;
 use crate::files::must_lie_outside;
 use crate::forms::{self, Wrong};
@@ -59,6 +60,8 @@ pub enum SourceKind {
         /// How long it may take; at most 55 seconds.
         timeout: Duration,
     },
+    /// CyberArk's Central Credential Provider.
+    Ccp(Box<CcpConfig>),
 }
 
 pub(super) fn read(root: &Table<'_>, state: &Path) -> Vec<SourceConfig> {
@@ -109,6 +112,7 @@ fn source_kind(table: &Table<'_>, state: &Path) -> Option<SourceKind> {
                 table.node("timeout").and_then(|node| node.duration()).unwrap_or(Duration::from_secs(10));
             Some(SourceKind::Command { argv: words?, timeout })
         }
+        "cyberark-ccp" => ccp::read(table, state).map(|found| SourceKind::Ccp(Box::new(found))),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ENV, FILE, OUTSIDE_KEY, SYSTEMD};
+use super::{ENV, FILE, OUTSIDE_KEY, SYSTEMD, ccp};
 use crate::shape::{Key, Kind, Variants, Word, key, later, later_word, word};
 
 pub(crate) const ROOT: &[Key] = &[
@@ -137,7 +137,13 @@ const CERTIFICATE: &[Key] =
 const SOURCE: Variants = Variants {
     tag: "kind",
     words: SOURCE_KINDS,
-    keys: &[("keystore", KEYSTORE), ("folder", FOLDER), ("env", ENVIRONMENT), ("command", COMMAND)],
+    keys: &[
+        ("keystore", KEYSTORE),
+        ("folder", FOLDER),
+        ("env", ENVIRONMENT),
+        ("command", COMMAND),
+        ("cyberark-ccp", ccp::SOURCE),
+    ],
 };
 
 const SOURCE_KINDS: &[Word] = &[
@@ -145,7 +151,7 @@ const SOURCE_KINDS: &[Word] = &[
     word("folder"),
     word("env"),
     word("command"),
-    later_word("cyberark-ccp"),
+    word("cyberark-ccp"),
     later_word("vault"),
     later_word("ssh-ca"),
 ];
@@ -205,13 +211,16 @@ const COMMAND: &[Key] = &[
     .or("`10s`"),
 ];
 
-const KIND: Key =
-    key("kind", Kind::Words(SOURCE_KINDS), "What the source is: `keystore`, `folder`, `env` or `command`.")
-        .required();
-const NAME: Key =
+pub(super) const KIND: Key = key(
+    "kind",
+    Kind::Words(SOURCE_KINDS),
+    "What the source is: `keystore`, `folder`, `env`, `command` or `cyberark-ccp`.",
+)
+.required();
+pub(super) const NAME: Key =
     key("name", Kind::Text, "The name before `:` in credential references: 1 to 64 of `a-z 0-9 -`.")
         .required();
-const FETCH: Key = key(
+pub(super) const FETCH: Key = key(
     "fetch",
     Kind::Words(&[word("at_use"), word("at_issue")]),
     "When a secret is fetched: again at each use, or once when a handle is issued, for secrets that can be read once only (they stay in memory and die with the process).",

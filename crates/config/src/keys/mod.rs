@@ -1,5 +1,6 @@
 //! Every key of the three kinds of file.
 
+mod ccp;
 pub(crate) mod configuration;
 pub(crate) mod inventory;
 pub(crate) mod rules;

@@ -6,6 +6,7 @@
     reason = "the functions beside the tests are tests, too"
 )]
 
+mod ccp;
 mod compile;
 mod docs;
 mod files;

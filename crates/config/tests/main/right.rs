@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use config::{
-    Durability, Fetch, Insecure, KeyLocation, LogFormat, LogLevel, RecordCommands, SinkTo, SourceKind,
+    CcpIdentity, Durability, Fetch, Insecure, KeyLocation, LogFormat, LogLevel, RecordCommands, SinkTo,
+    SourceKind,
 };
 use model::{CredentialRef, CredentialSpec, Platform, SecretLocation, Shell, TargetName};
 
@@ -23,6 +24,9 @@ pub(crate) fn full() -> Folder {
         "keys/master",
         "id_ed25519",
         "pass",
+        "mcp.pfx",
+        "client.pem",
+        "client.key",
     ] {
         folder.write(name, "x");
     }
@@ -115,8 +119,13 @@ fn every_key_arrives() {
                     timeout: Duration::from_secs(5)
                 }
             ),
+            ("cyberark", Fetch::AtUse, &SourceKind::Ccp(Box::new(crate::ccp::expected(&folder)))),
+            ("cyberark-pem", Fetch::AtUse, kinds[5].2),
         ]
     );
+    let SourceKind::Ccp(pem) = kinds[5].2 else { panic!("another kind") };
+    let identity = CcpIdentity::Pem { cert: at("client.pem"), key: at("client.key") };
+    assert_eq!((&pem.identity, &pem.accounts), (&Some(identity), &Vec::new()));
     assert_eq!((it.handles.ttl, it.handles.single_use), (Duration::from_secs(120), false));
     assert_eq!(it.known_hosts, [at("hosts")]);
     assert_eq!(it.network.allow, ["10.0.0.0/8".parse().unwrap()]);

@@ -28,7 +28,8 @@ fn the_starter_files_are_accepted_as_they_are() {
 #[test]
 fn the_commented_examples_are_accepted_too() {
     let folder = Folder::new();
-    for name in [templates::MASTER_KEY, "server.pem", "server.key"] {
+    let cyberark = ["internal-ca.pem", "portcullis.pfx", "portcullis.pfx.pass"];
+    for name in [templates::MASTER_KEY, "server.pem", "server.key"].iter().chain(&cyberark) {
         folder.write(name, "k");
     }
     for file in templates::starter_files(&ApiKeyHash::parse(KEY_HASH).unwrap(), "alice") {
