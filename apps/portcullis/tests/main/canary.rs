@@ -11,7 +11,7 @@ use crate::bytes::{contains, files_with, forms, seen};
 use crate::site::{Client, Site};
 
 /// Its characters need escaping everywhere.
-const CANARY: &str = "cn4ry-<\"&'>$ p%ss\\w/42Z";
+pub(crate) const CANARY: &str = "cn4ry-<\"&'>$ p%ss\\w/42Z";
 
 fn leaking() -> Site {
     let site = Site::of(Sshd::options().password_only().password(CANARY).start());
@@ -44,7 +44,7 @@ fn processes(gateway: &Portcullis) -> Vec<u8> {
 }
 
 /// Nothing that was received, read or left behind holds the secret.
-async fn nowhere(secret: &str, site: Site, gateway: Portcullis, client: Client) {
+pub(crate) async fn nowhere(secret: &str, site: Site, gateway: Portcullis, client: Client) {
     let looked_at = looked_at(&gateway).await;
     assert_eq!(seen(secret, &looked_at), Vec::<String>::new(), "log, metrics or processes");
     let received = client.end().await;

@@ -15,6 +15,7 @@ mod bytes;
 mod canary;
 mod check;
 mod clients;
+mod cyberark;
 mod environment;
 mod help;
 mod init;

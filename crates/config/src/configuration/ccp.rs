@@ -187,7 +187,7 @@ fn criteria(table: &Table<'_>) -> Option<CcpCriteria> {
     if let Some(query) = query {
         for key in PROPERTIES.iter().filter(written) {
             let wrong = Wrong::new(format!("CyberArk ignores `{key}` beside a query"));
-            table.place_of(key).error(wrong.hint(format!("write it into `query`, or leave `query` out")));
+            table.place_of(key).error(wrong.hint("write it into `query`, or leave `query` out"));
         }
         let regexp = format.and_then(|node| node.text()) == Some("regexp");
         return query.read(free_query).map(|query| CcpCriteria::Query { query, regexp });

@@ -1,0 +1,310 @@
+//! The binary with a CyberArk that shows nothing to agents: handles on its accounts, its errors told to each reader, its
+//! certificates replaced while the gateway runs.
+
+use serde_json::{Value, json};
+use testkit::{
+    CcpAccount, CcpApplication, CcpMischief, CcpServer, ClientCertificates, Era, PfxForm, Sshd, TestCa,
+    TestCertificate, ToolAnswer,
+};
+
+use crate::bytes::{files_with, forms, seen};
+use crate::canary::{CANARY, nowhere};
+use crate::site::{Client, RULES, Site};
+
+/// The password of the file with the gateway's certificate.
+const PFX_PASSWORD: &str = "pfx-pass-71x";
+
+/// A site whose host is logged into with what CyberArk has, and a CyberArk that wants the gateway's certificate.
+struct Vaulted {
+    site: Site,
+    ca: TestCa,
+    ccp: CcpServer,
+}
+
+impl Vaulted {
+    fn new() -> Self {
+        Self::of(Sshd::options().password_only().password(CANARY).start(), CANARY)
+    }
+
+    /// With a host whose account logs in with `content`.
+    fn of(sshd: Sshd, content: &str) -> Self {
+        let site = Site::of(sshd);
+        // What the keystore has is of no use here.
+        site.keep("prod/web1", "an0ther-passw0rd");
+        let ca = TestCa::new();
+        let ccp = CcpServer::start(&ca, ClientCertificates::Required);
+        let account = CcpAccount::new("PROD", "web1", site.sshd.user(), content).with("Address", "127.0.0.1");
+        ccp.account(account.with("PolicyID", "UnixSSH"));
+        let installed = &site.installed;
+        installed.write("ccp-ca.pem", ca.pem());
+        installed.write("pfx.pass", &format!("{PFX_PASSWORD}\n"));
+        installed.append(
+            "portcullis.toml",
+            &format!(
+                "[[credential_source]]\nname = \"cyberark\"\nkind = \"cyberark-ccp\"\nurl = \"{}\"\napp_id = \"Gate\"\n\
+                 ca = \"ccp-ca.pem\"\nclient_pfx = {{ file = \"gate.pfx\", password = {{ file = \"pfx.pass\" }} }}\n\
+                 reason = \"by Portcullis\"",
+                ccp.url()
+            ),
+        );
+        installed.edit("portcullis.toml", "metrics = \"off\"", "metrics = \"127.0.0.1:0\"");
+        installed.edit(
+            "inventory.toml",
+            "credential = \"keystore:prod/web1\"",
+            "credential = \"cyberark:PROD/web1\"",
+        );
+        installed.edit("inventory.toml", "\"keystore:prod/*\"]", "\"cyberark:PROD/*\"]");
+        installed.write("policy/ops.toml", &RULES.replace("keystore:prod/*", "cyberark:PROD/*"));
+        let vaulted = Self { site, ca, ccp };
+        vaulted.show(&vaulted.certificate());
+        vaulted
+    }
+
+    /// A new certificate that CyberArk knows as the gateway's, and no other.
+    fn certificate(&self) -> TestCertificate {
+        let own = self.ca.client(&["gate.test"]);
+        self.ccp.application(CcpApplication {
+            certificate: Some(own.cert.clone()),
+            ..CcpApplication::new("Gate", &["PROD"])
+        });
+        own
+    }
+
+    /// The gateway is to show this one.
+    fn show(&self, own: &TestCertificate) {
+        let folder = self.site.installed.path("certificates");
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = own.write_pfx(&folder, "gate", PFX_PASSWORD, PfxForm::Windows);
+        std::fs::rename(file, self.site.installed.path("gate.pfx")).unwrap();
+    }
+
+    fn reasons(&self) -> Vec<Option<String>> {
+        let requests = self.ccp.requests();
+        requests.iter().map(|request| request.parameter("Reason").map(str::to_owned)).collect()
+    }
+}
+
+async fn take(client: &mut Client, object: &str) -> ToolAnswer {
+    let arguments =
+        json!({ "safe": "PROD", "object_name": object, "source": "cyberark", "reason": "ticket 4711" });
+    client.call("get_credential", arguments).await
+}
+
+fn run(command: &str, handle: Option<&Value>) -> Value {
+    let mut arguments = json!({ "host": "web1", "command": command });
+    if let Some(handle) = handle {
+        arguments["secret_handle"] = handle.clone();
+    }
+    arguments
+}
+
+#[tokio::test]
+async fn an_agent_works_with_an_account_of_cyberark_and_never_sees_its_password() {
+    let vaulted = Vaulted::new();
+    let site = &vaulted.site;
+    let gateway = site.serve_with(&["-vv"]);
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    let taken = take(&mut client, "web1").await;
+    assert!(!taken.is_error(), "{taken:?}");
+    let told = taken.structured();
+    assert_eq!(
+        (told["username"].as_str(), told["address"].as_str()),
+        (Some(site.sshd.user()), Some("127.0.0.1"))
+    );
+    let answer = client.call("ssh_execute", run("id -un", Some(&told["handle"]))).await;
+    assert_eq!(answer.structured()["stdout"], format!("{}\n", site.sshd.user()), "{answer:?}");
+    assert_eq!(site.sshd.logins(), 1);
+    let ticket = Some("ticket 4711".to_owned());
+    assert_eq!(vaulted.reasons(), [ticket.clone(), ticket], "told at the issue and at the use");
+    // The host's own credential, without a handle.
+    let own = client.call("ssh_execute", run("id -un", None)).await;
+    assert_eq!(own.structured()["stdout"], format!("{}\n", site.sshd.user()), "{own:?}");
+    assert_eq!(vaulted.reasons().last().unwrap().as_deref(), Some("by Portcullis"));
+    assert_eq!(vaulted.ccp.connections(), 1, "one connection for everything");
+    assert!(vaulted.ccp.requests().iter().all(|request| request.certificate.is_some()));
+
+    // An operator sees all but the secret.
+    let tested = site.installed.run(&["secret", "test", "cyberark:PROD/web1"]);
+    assert_eq!(tested.exit, 0, "{tested:?}");
+    for shown in ["password", site.sshd.user(), "127.0.0.1", "platform: UnixSSH", "object: web1"] {
+        assert!(tested.out.contains(shown), "{shown}: {tested:?}");
+    }
+    assert_eq!(seen(CANARY, format!("{tested:?}").as_bytes()), Vec::<String>::new());
+
+    // A host that shows the password, in any form, is not heard.
+    for (number, (form, bytes)) in forms(CANARY).iter().enumerate() {
+        std::fs::write(site.sshd.home().join(format!("leak-{number}")), bytes).unwrap();
+        let taken = take(&mut client, "web1").await;
+        let handle = &taken.structured()["handle"];
+        let leak = client.call("ssh_execute", run(&format!("cat leak-{number}"), Some(handle))).await;
+        assert_eq!(leak.structured()["code"], "secret_in_output", "{form}: {leak:?}");
+        assert_eq!(site.installed.run(&["reload"]).exit, 0);
+    }
+    let log = gateway.log();
+    assert_eq!(seen(PFX_PASSWORD, log.as_bytes()), Vec::<String>::new());
+    let journal = site.journal();
+    let fetched =
+        journal.iter().find(|entry| entry["phase"] == "complete" && entry["event"] == "credential_fetched");
+    let fetched = fetched.expect("the handle's issue is in the journal");
+    assert_eq!(
+        (&fetched["source"], &fetched["safe"], &fetched["object"]),
+        (&"cyberark".into(), &"PROD".into(), &"web1".into())
+    );
+    let Vaulted { site, .. } = vaulted;
+    nowhere(CANARY, site, gateway, client).await;
+}
+
+#[tokio::test]
+async fn an_account_with_a_private_key_logs_in_with_it() {
+    let sshd = Sshd::options().key_only().start();
+    let key = sshd.client_key().pem();
+    let vaulted = Vaulted::of(sshd, &key);
+    let site = &vaulted.site;
+    let gateway = site.serve();
+    let mut client = Client::Http(site.http(&gateway, Era::Legacy("2025-11-25")).await);
+    let taken = take(&mut client, "web1").await;
+    let answer = client.call("ssh_execute", run("id -un", Some(&taken.structured()["handle"]))).await;
+    assert_eq!(answer.structured()["exit_code"], 0, "{answer:?}");
+    assert!(site.installed.run(&["secret", "test", "cyberark:PROD/web1"]).out.contains("private key"));
+    let middle = key.lines().nth(2).unwrap().to_owned();
+    let Vaulted { site, .. } = vaulted;
+    nowhere(&middle, site, gateway, client).await;
+}
+
+#[tokio::test]
+async fn what_is_fetched_at_the_issue_is_not_fetched_again() {
+    let vaulted = Vaulted::new();
+    let site = &vaulted.site;
+    site.installed.edit(
+        "portcullis.toml",
+        "kind = \"cyberark-ccp\"",
+        "kind = \"cyberark-ccp\"\nfetch = \"at_issue\"",
+    );
+    let gateway = site.serve();
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    let taken = take(&mut client, "web1").await;
+    vaulted.ccp.vault_is_down(true);
+    let answer = client.call("ssh_execute", run("id -un", Some(&taken.structured()["handle"]))).await;
+    assert_eq!(answer.structured()["exit_code"], 0, "{answer:?}");
+    assert_eq!(vaulted.ccp.requests().len(), 1);
+    let Vaulted { site, .. } = vaulted;
+    nowhere(CANARY, site, gateway, client).await;
+}
+
+#[tokio::test]
+async fn errors_of_cyberark_are_told_to_each_reader_in_their_words() {
+    let vaulted = Vaulted::new();
+    let (site, ccp) = (&vaulted.site, &vaulted.ccp);
+    let gateway = site.serve();
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    let missing = take(&mut client, "nobody").await;
+    assert_eq!(missing.structured()["code"], "credential.not_found", "{missing:?}");
+    assert_eq!(missing.structured()["vendor_code"], "APPAP004E");
+    assert!(missing.structured()["hint"].as_str().unwrap().contains("List and Retrieve"), "{missing:?}");
+
+    // Without a handle the agent has not named the account, and does not learn it.
+    ccp.fail(403, "APPAP306E", "APPAP133E machine [10.1.1.1] is unauthorized for web1-secret-name");
+    let own = client.call("ssh_execute", run("id -un", None)).await;
+    assert_eq!(own.structured()["code"], "credential.refused", "{own:?}");
+    assert_eq!(own.structured()["vendor_code"], "APPAP306E");
+    let said = format!("{own:?}");
+    assert!(!said.contains("secret-name") && !said.contains("PROD") && !said.contains("10.1.1.1"), "{said}");
+
+    // The operator reads it all.
+    let tested = site.installed.run(&["secret", "test", "cyberark:PROD/nobody"]);
+    assert_eq!(tested.exit, 2, "{tested:?}");
+    let all = format!("{}{}", tested.out, tested.err);
+    for shown in ["APPAP004E", "was not found", "asked from 127.0.0.1", "upper and lower case"] {
+        assert!(all.contains(shown), "{shown}: {tested:?}");
+    }
+    assert!(gateway.log().contains("APPAP133E"), "{}", gateway.log());
+
+    // A handle that could not be used because of CyberArk is not spent.
+    let taken = take(&mut client, "web1").await;
+    let handle = &taken.structured()["handle"];
+    for mischief in [
+        CcpMischief::Page(503),
+        CcpMischief::Redirect("https://192.0.2.1/".to_owned()),
+        CcpMischief::Endless,
+        CcpMischief::Json { status: 500, body: format!("{{\"Content\":{}", json!(CANARY)) },
+        CcpMischief::Json {
+            status: 404,
+            body: json!({ "ErrorCode": "APPAP004E", "ErrorMsg": CANARY, "Content": CANARY }).to_string(),
+        },
+    ] {
+        ccp.misbehave([mischief]);
+        let answer = client.call("ssh_execute", run("id -un", Some(handle))).await;
+        assert!(
+            answer.is_error() && answer.structured()["code"].as_str().unwrap().starts_with("credential."),
+            "{answer:?}"
+        );
+    }
+    let answer = client.call("ssh_execute", run("id -un", Some(handle))).await;
+    assert_eq!(answer.structured()["exit_code"], 0, "{answer:?}");
+
+    let errors: Vec<Value> =
+        site.journal().into_iter().filter(|entry| entry["event"] == "cyberark_error").collect();
+    let vendor: Vec<_> = errors.iter().map(|entry| entry["vendor_code"].as_str()).collect();
+    let expected =
+        [Some("APPAP004E"), Some("APPAP306E"), Some("APPAP004E"), None, None, None, None, Some("APPAP004E")];
+    assert_eq!(vendor, expected, "{errors:#?}");
+    let Vaulted { site, .. } = vaulted;
+    nowhere(CANARY, site, gateway, client).await;
+}
+
+#[tokio::test]
+async fn a_reload_shows_a_new_certificate_and_a_broken_one_changes_nothing() {
+    let vaulted = Vaulted::new();
+    let site = &vaulted.site;
+    let gateway = site.serve();
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    assert!(!take(&mut client, "web1").await.is_error());
+    let renewed = vaulted.certificate();
+    let refused = take(&mut client, "web1").await;
+    assert_eq!(refused.structured()["vendor_code"], "APPAP306E", "{refused:?}");
+
+    site.installed.edit("pfx.pass", PFX_PASSWORD, "wrong");
+    let broken = site.installed.run(&["reload"]);
+    assert_eq!(broken.exit, 1, "{broken:?}");
+    assert!(broken.err.contains("cyberark") && broken.err.contains("gate.pfx"), "{broken:?}");
+    assert_eq!(
+        take(&mut client, "web1").await.structured()["vendor_code"],
+        "APPAP306E",
+        "the old one is shown"
+    );
+
+    site.installed.edit("pfx.pass", "wrong", PFX_PASSWORD);
+    vaulted.show(&renewed);
+    assert_eq!(site.installed.run(&["reload"]).exit, 0);
+    assert!(!take(&mut client, "web1").await.is_error(), "the new one is shown");
+
+    let shown: Vec<_> = vaulted.ccp.requests().into_iter().map(|request| request.certificate).collect();
+    assert_ne!(shown.first(), shown.last());
+    assert!(gateway.terminate().success());
+    assert_eq!(files_with(CANARY, &site.installed.path(".")), []);
+}
+
+#[test]
+fn a_gateway_whose_certificate_others_can_read_does_not_start() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let vaulted = Vaulted::new();
+    let file = vaulted.site.installed.path("gate.pfx");
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = vaulted.site.installed.run(&["serve"]);
+    assert_eq!(ran.exit, 1, "{ran:?}");
+    assert!(ran.err.contains("gate.pfx") && ran.err.contains("mode 0600"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn certificates_that_are_not_verified_need_two_agreements_and_warn() {
+    let vaulted = Vaulted::new();
+    let site = &vaulted.site;
+    site.installed.edit("portcullis.toml", "ca = \"ccp-ca.pem\"\n", "");
+    site.installed.edit("portcullis.toml", "state = \"state\"", "insecure = [\"tls\"]\nstate = \"state\"");
+    assert_eq!(site.installed.run(&["serve"]).exit, 1, "agreed to in one place only");
+    let gateway = site.serve_with(&["--insecure"]);
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    assert!(!take(&mut client, "web1").await.is_error());
+    assert!(gateway.log().contains("without being verified"), "{}", gateway.log());
+    assert!(gateway.terminate().success());
+}
