@@ -3,11 +3,17 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod decisions;
 #[cfg(test)]
 mod explanations;
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod judge;
 #[cfg(test)]
 mod opaque;
 #[cfg(test)]

@@ -6,13 +6,22 @@ use policy::command::{canonical, parse};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
+/// Those that we quote for must be there; a ksh is asked too where there is one.
 fn shells() -> Vec<&'static str> {
     let found: Vec<_> = ["/bin/sh", "/bin/dash", "/bin/bash", "/bin/zsh", "/usr/bin/ksh", "/bin/busybox"]
         .into_iter()
         .filter(|shell| std::path::Path::new(shell).exists())
         .collect();
-    assert!(!found.is_empty(), "no shell on this machine to compare with");
+    for shell in ["/bin/dash", "/bin/bash", "/bin/zsh", "/bin/busybox"] {
+        assert!(found.contains(&shell), "no `{shell}`: `cargo xtask test` installs what the tests need");
+    }
     found
+}
+
+/// zsh replaces a word `=x` by the path of `x`, so it reads such a line otherwise than POSIX says. It never
+/// gets to see one: what is sent is our quoting.
+fn reads_as_posix(shell: &str, words: &[String]) -> bool {
+    !shell.ends_with("zsh") || !words.iter().any(|word| word.starts_with('='))
 }
 
 fn printed(shell: &str, line: &str) -> Vec<u8> {
@@ -37,8 +46,7 @@ fn check(arguments: &str) {
     assert_eq!(commands.len(), 1, "{line}");
     let quoted = canonical(&parsed);
     for shell in shells() {
-        // zsh takes `=ls` for a path: it is never sent a line as it came in.
-        if !shell.ends_with("zsh") {
+        if reads_as_posix(shell, &commands[0].words) {
             assert_eq!(
                 printed(shell, &line),
                 expected(&commands[0].words),
@@ -90,7 +98,7 @@ fn shells_read_our_quoting_as_the_same_words() {
 
 #[test]
 fn shells_agree_about_any_line_we_understand() {
-    let mut runner = TestRunner::new(Config { cases: 150, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
     let quoted = "('[ -&(-~]{0,6}'|\"[ #%-&(-\\[\\]-_a-~]{0,6}\"|[a-z=:,.@%+/^#-]{1,4}|\\\\[ -~]){1,4}";
     let arguments = prop::collection::vec(quoted, 1..5).prop_map(|words| words.join(" "));
     runner

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use model::SimpleCommand;
 
 use super::name::{MAX_NAME_PIECES, base, spellings};
+use super::pattern::Star;
 use super::wide::abbreviates;
 
 /// One line of the list.
@@ -26,6 +27,10 @@ pub enum OpaqueWhen {
     Always,
     /// When one of the words is this one, or starts with it and `=`, or abbreviates it.
     Word(&'static str),
+    /// When both are among the words.
+    Words(&'static str, &'static str),
+    /// When a word matches this, in any case of letters: text with `*`, each for any characters.
+    Like(&'static str),
     /// When a word that is no option names a file or an address: it has a `/` or a package's ending.
     File,
     /// With both.
@@ -93,6 +98,14 @@ impl OpaqueProgram {
         match self.when {
             OpaqueWhen::Always => true,
             OpaqueWhen::Word(word) => has_word(command, abbreviates, word),
+            OpaqueWhen::Words(one, other) => {
+                has_word(command, abbreviates, one) && has_word(command, abbreviates, other)
+            }
+            OpaqueWhen::Like(pattern) => {
+                let like = Star::parse(pattern);
+                // No NUL is in any word, so a star stands for everything.
+                command.words.iter().skip(1).any(|word| like.matches(&word.to_ascii_lowercase(), '\0'))
+            }
             OpaqueWhen::File => operands().any(|operand| is_file(operand)),
             OpaqueWhen::WordAndFile(word) => {
                 has_word(command, abbreviates, word) && operands().any(|operand| is_file(operand))
@@ -144,7 +157,8 @@ fn is_abbreviation(word: &str, option: &str) -> bool {
     option.starts_with("--") && name.len() > 2 && name.starts_with("--") && option.starts_with(name)
 }
 
-/// `PROGRAM[ WORD]: REASON`, `PROGRAM[ WORD] FILE: REASON` or `PROGRAM IN OUT: REASON`
+/// `PROGRAM[ WORD[ WORD]]: REASON`, `PROGRAM[ WORD] FILE: REASON`, `PROGRAM IN OUT: REASON` or, for a word
+/// with `*`, `PROGRAM LIKE: REASON`
 fn entry(line: &'static str) -> Option<OpaqueProgram> {
     let (what, reason) = line.split_once(": ")?;
     let (program, when) = match what.split_once(' ') {
@@ -153,7 +167,11 @@ fn entry(line: &'static str) -> Option<OpaqueProgram> {
         Some((program, "FILE")) => (program, OpaqueWhen::File),
         Some((program, words)) => match words.strip_suffix(" FILE") {
             Some(word) => (program, OpaqueWhen::WordAndFile(word)),
-            None => (program, OpaqueWhen::Word(words)),
+            None if words.contains('*') => (program, OpaqueWhen::Like(words)),
+            None => match words.split_once(' ') {
+                Some((one, other)) => (program, OpaqueWhen::Words(one, other)),
+                None => (program, OpaqueWhen::Word(words)),
+            },
         },
     };
     Some(OpaqueProgram { program, when, reason })
@@ -161,7 +179,7 @@ fn entry(line: &'static str) -> Option<OpaqueProgram> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIST, opaque_programs};
+    use super::{LIST, OpaqueWhen, opaque_programs};
 
     #[test]
     fn the_list_is_well_formed() {
@@ -175,6 +193,9 @@ mod tests {
                 entry.program
             );
             assert!(!entry.reason.is_empty() && !entry.reason.ends_with('.'), "{}", entry.program);
+            if let OpaqueWhen::Like(pattern) = entry.when {
+                assert_eq!(pattern, pattern.to_ascii_lowercase(), "{}", entry.program);
+            }
             assert!(seen.insert((entry.program, entry.when)), "{} twice", entry.program);
         }
         assert!(seen.len() > 150);
