@@ -25,6 +25,6 @@ pub use gate::Gate;
 pub use http::{
     Front, HostRules, MalformedHostRule, Parts, ROUTES, RenderMetrics, RouteOf, TlsError, TlsMaterial,
 };
-pub use relay::{Connect, Link, RelayError, relay};
+pub use relay::{Connect, Link, OnlyLooks, RelayError, relay};
 pub use socket::serve_socket;
 pub use stream::{Identity, StreamLimits, local_identity, serve_stream};

@@ -1,19 +1,26 @@
 //! `stdio` for one client, over whatever serves the state at the moment.
 //!
-//! The gateway may end while the client lives on. Then the calls under way are answered with an error, another link
-//! is made, the client's handshake is repeated on it, and what the client says next works.
+//! The gateway may end while the client lives on. Then another link is made, the client's handshake is repeated on it,
+//! and so is every request that the lost gateway cannot have taken, or that only looks. The others are answered with
+//! an error: whether they were carried out is not known, and the relay never does anything twice.
 
-use std::collections::HashSet;
+mod link;
+mod said;
+
+use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use wire::{Era, Message, RequestId, RpcError, ScanLimits};
 
 use crate::StreamLimits;
 use crate::stream::lines::{Line, Lines};
+use link::{Taken, Written, write_all};
+pub use said::OnlyLooks;
+use said::Said;
 
 /// Both directions to whatever serves the state.
 pub type Link = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
@@ -50,25 +57,29 @@ pub async fn relay<R, W>(
     reader: R,
     mut writer: W,
     connect: &mut dyn Connect,
+    only_looks: OnlyLooks,
     limits: StreamLimits,
 ) -> Result<(), RelayError>
 where
     R: AsyncRead + Send + Unpin,
     W: AsyncWrite + Send + Unpin,
 {
-    let mut client = Client { lines: Lines::new(reader, limits.line), done: false };
-    let mut said = Said::default();
+    let mut client = Client { lines: Lines::new(reader, limits.line), done: false, again: VecDeque::new() };
+    let mut said = Said::new(only_looks);
     let mut silent = 0;
     loop {
         let link = connect.connect().await.map_err(RelayError::Connect)?;
-        let spoke = carry(&mut client, &mut writer, link, &mut said, limits).await?;
-        for lost in said.give_up() {
+        let carried = carry(&mut client, &mut writer, link, &mut said, limits).await?;
+        let settled = said.settle(carried.taken);
+        // What was to be said again and was not comes after what was.
+        client.again = settled.again.into_iter().chain(std::mem::take(&mut client.again)).collect();
+        for lost in settled.lost {
             write_line(&mut writer, lost).await?;
         }
-        if client.done {
+        if client.done && client.again.is_empty() {
             return Ok(());
         }
-        silent = if spoke { 0 } else { silent + 1 };
+        silent = if carried.spoke { 0 } else { silent + 1 };
         if silent >= MOST_SILENT_LINKS {
             return Err(RelayError::Unsteady);
         }
@@ -78,30 +89,45 @@ where
 
 struct Client<R> {
     lines: Lines<R>,
+    /// Whether it has said everything.
     done: bool,
+    /// What it said to a gateway that is gone, for the next.
+    again: VecDeque<Vec<u8>>,
 }
 
-/// Carries lines until the link ends; true if the gateway said anything.
+/// How it went on one link.
+struct Carried {
+    /// Whether the gateway said anything.
+    spoke: bool,
+    /// What of the link the gateway may have taken.
+    taken: Taken,
+}
+
+/// Carries lines until the link ends.
 async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
     client: &mut Client<R>,
     writer: &mut W,
     (from_gateway, to_gateway): Link,
     said: &mut Said,
     limits: StreamLimits,
-) -> Result<bool, RelayError> {
+) -> Result<Carried, RelayError> {
     let (to_write, lines) = mpsc::channel::<Vec<u8>>(16);
+    let written = Arc::new(Written::default());
     // In a task of its own, so that answers are read while the gateway is not reading.
-    let writing = tokio::spawn(write_all(to_gateway, lines));
+    let writing = tokio::spawn(write_all(to_gateway, lines, Arc::clone(&written)));
     let mut answers = Lines::new(from_gateway, usize::MAX);
     let mut repeated = said.handshake_to_repeat(&to_write).await;
-    let mut to_write = (!client.done).then_some(to_write);
+    let mut to_write = Some(to_write);
     let mut spoke = false;
-    loop {
+    let unread = loop {
+        if client.done && client.again.is_empty() {
+            to_write = None;
+        }
         // Nothing is taken from the client before there is a place for it.
         let from_client = async {
             match &to_write {
                 Some(to_write) => match to_write.clone().reserve_owned().await {
-                    Ok(place) => Some((place, client.lines.next().await)),
+                    Ok(place) => Some((place, client.next().await)),
                     Err(_) => None,
                 },
                 None => std::future::pending().await,
@@ -116,104 +142,47 @@ async fn carry<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                         write_line(writer, line.to_vec()).await?;
                     }
                 }
-                Ok(Line::TooLong | Line::End) | Err(_) => break,
+                Ok(Line::TooLong | Line::End) => break false,
+                Err(error) => break error.kind() == io::ErrorKind::ConnectionReset,
             },
             next = from_client => match next {
                 // The link does not take anything any more; what it still says is read above.
                 None => to_write = None,
                 Some((_, Err(error))) => return Err(RelayError::Client(error)),
-                Some((_, Ok(Line::TooLong))) => return Err(RelayError::TooLong(limits.line)),
-                Some((_, Ok(Line::End))) => {
-                    client.done = true;
-                    to_write = None;
-                }
-                Some((place, Ok(Line::Whole(line)))) => {
-                    said.asked(line);
-                    place.send(line.to_vec());
+                Some((_, Ok(Next::TooLong))) => return Err(RelayError::TooLong(limits.line)),
+                Some((_, Ok(Next::Done))) => client.done = true,
+                Some((place, Ok(Next::Line(line)))) => {
+                    said.asked(&line);
+                    place.send(line);
                 }
             },
         }
-    }
+    };
     writing.abort();
-    Ok(spoke)
+    // Only when it has ended is it known what it wrote.
+    let _ = writing.await;
+    Ok(Carried { spoke, taken: written.taken(unread) })
 }
 
-/// What the client has said, as far as another gateway must know it.
-#[derive(Default)]
-struct Said {
-    /// Requests that have no answer yet, by the JSON of their ids.
-    under_way: HashSet<Box<str>>,
-    /// The legacy handshake, and its id.
-    handshake: Option<(Box<str>, Vec<u8>)>,
-    /// The notification after it.
-    initialized: Option<Vec<u8>>,
+/// What is to be said next.
+enum Next {
+    Line(Vec<u8>),
+    TooLong,
+    Done,
 }
 
-const SCAN: ScanLimits = ScanLimits { depth: 100 };
-
-impl Said {
-    fn asked(&mut self, line: &[u8]) {
-        match Message::parse(line, SCAN) {
-            Ok(Message::Request(request)) => {
-                let id: Box<str> = request.id.as_json().into();
-                if request.method == "initialize" {
-                    self.handshake = Some((id.clone(), line.to_vec()));
-                }
-                self.under_way.insert(id);
-            }
-            Ok(Message::Notification(notification)) if notification.method == "notifications/initialized" => {
-                self.initialized = Some(line.to_vec());
-            }
-            // The gateway says what is wrong with the rest.
-            Ok(Message::Notification(_) | Message::Response(_)) | Err(_) => {}
+impl<R: AsyncRead + Unpin> Client<R> {
+    /// What is to be said again comes first. Nothing is lost when this is given up while it waits.
+    async fn next(&mut self) -> io::Result<Next> {
+        if let Some(line) = self.again.pop_front() {
+            return Ok(Next::Line(line));
         }
+        Ok(match self.lines.next().await? {
+            Line::Whole(line) => Next::Line(line.to_vec()),
+            Line::TooLong => Next::TooLong,
+            Line::End => Next::Done,
+        })
     }
-
-    /// Notes an answer; false if the client has seen it before.
-    fn answered(&mut self, line: &[u8], repeated: &mut Option<Box<str>>) -> bool {
-        let Ok(Message::Response(response)) = Message::parse(line, SCAN) else { return true };
-        let Some(id) = response.id else { return true };
-        if repeated.as_deref() == Some(id.as_json()) {
-            *repeated = None;
-            return false;
-        }
-        self.under_way.remove(id.as_json());
-        true
-    }
-
-    /// Says the handshake again on a new link, and returns the id whose answer the client already has.
-    async fn handshake_to_repeat(&self, to_write: &mpsc::Sender<Vec<u8>>) -> Option<Box<str>> {
-        let (id, line) = self.handshake.as_ref()?;
-        to_write.send(line.clone()).await.ok()?;
-        if let Some(initialized) = &self.initialized {
-            to_write.send(initialized.clone()).await.ok()?;
-        }
-        Some(id.clone())
-    }
-
-    /// The errors that answer what the lost link can answer no more.
-    fn give_up(&mut self) -> Vec<Vec<u8>> {
-        if self.handshake.as_ref().is_some_and(|(id, _)| self.under_way.contains(id)) {
-            (self.handshake, self.initialized) = (None, None);
-        }
-        let lost = |id: Box<str>| {
-            let raw = serde_json::value::RawValue::from_string(id.into()).ok()?;
-            Some(wire::error_message(Some(RequestId::from_owned(&raw)), &RpcError::ShuttingDown, Era::Legacy))
-        };
-        self.under_way.drain().filter_map(lost).collect()
-    }
-}
-
-async fn write_all(
-    mut writer: Box<dyn AsyncWrite + Send + Unpin>,
-    mut lines: mpsc::Receiver<Vec<u8>>,
-) -> io::Result<()> {
-    while let Some(mut line) = lines.recv().await {
-        line.push(b'\n');
-        writer.write_all(&line).await?;
-        writer.flush().await?;
-    }
-    writer.shutdown().await
 }
 
 async fn write_line<W: AsyncWrite + Unpin>(writer: &mut W, mut line: Vec<u8>) -> Result<(), RelayError> {

@@ -60,6 +60,8 @@ pub enum RpcError {
     OverRate,
     /// The gateway is ending.
     ShuttingDown,
+    /// The gateway ended while it had the request.
+    Lost,
 }
 
 /// Machine-readable detail of an error.
@@ -99,7 +101,7 @@ impl RpcError {
             Self::HeaderMismatch(_) => code::HEADER_MISMATCH,
             Self::MissingClientCapability(_) => code::MISSING_CLIENT_CAPABILITY,
             Self::UnsupportedVersion(_) => code::UNSUPPORTED_VERSION,
-            Self::Internal | Self::Busy | Self::OverRate | Self::ShuttingDown => code::INTERNAL,
+            Self::Internal | Self::Busy | Self::OverRate | Self::ShuttingDown | Self::Lost => code::INTERNAL,
         }
     }
 
@@ -117,7 +119,7 @@ impl RpcError {
                 Era::Modern => 404,
             },
             Self::Busy => 429,
-            Self::ShuttingDown => 503,
+            Self::ShuttingDown | Self::Lost => 503,
             Self::InvalidParams(_)
             | Self::UnknownTool(_)
             | Self::UnknownResource(_)
@@ -152,6 +154,7 @@ impl RpcError {
                 "denied.rate: too many requests in a minute; wait some seconds and ask again".into()
             }
             Self::ShuttingDown => "the gateway is shutting down".into(),
+            Self::Lost => "the gateway ended while it had this request; whether it was carried out is not known, so look before it is sent again".into(),
         }
     }
 
@@ -179,7 +182,8 @@ impl RpcError {
             | Self::Internal
             | Self::Busy
             | Self::OverRate
-            | Self::ShuttingDown => None,
+            | Self::ShuttingDown
+            | Self::Lost => None,
         }
     }
 }

@@ -10,9 +10,11 @@ use config::SinkTo;
 use gateway::control::{ControlClient, user_name};
 use gateway::owner::{OwnError, Owner};
 use mcp::{Connect, Gate, Link, StreamLimits, relay, serve_stream};
+use model::Tier;
 use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tools::Catalogue;
 
 use crate::cli::{As, Global};
 use crate::compose::{self, Portcullis};
@@ -52,7 +54,7 @@ async fn serve(global: &Global, who: As, output: Output) -> Result<Exit, Stop> {
         signal(SignalKind::interrupt()).map_err(Stop::failed)?,
     );
     let relayed = tokio::select! {
-        relayed = relay(tokio::io::stdin(), tokio::io::stdout(), &mut ways, StreamLimits::default()) => {
+        relayed = relay(tokio::io::stdin(), tokio::io::stdout(), &mut ways, only_looks, StreamLimits::default()) => {
             relayed.map_err(Stop::failed)
         }
         _ = terminate.recv() => Ok(()),
@@ -63,6 +65,11 @@ async fn serve(global: &Global, who: As, output: Output) -> Result<Exit, Stop> {
         None => Ok(()),
     };
     relayed.and(closed).map(|()| Exit::Done)
+}
+
+/// Whether the tool of this name changes nothing, so that a call that was lost can be made again.
+fn only_looks(tool: &str) -> bool {
+    Catalogue::new().tool(tool).is_some_and(|tool| tool.spec().tier == Tier::Read)
 }
 
 /// What can be known of the gateway: an agent's user need not be able to read the configuration.
@@ -122,11 +129,21 @@ enum Missed {
 impl Ways {
     async fn try_all(&mut self) -> Result<Link, Missed> {
         let socket = self.agent_socket();
-        if let Some(socket) = socket.filter(|_| self.as_principal.is_none())
-            && let Ok(stream) = UnixStream::connect(&socket).await
-        {
-            let (reader, writer) = stream.into_split();
-            return Ok((Box::new(reader), Box::new(writer)));
+        if let Some(socket) = socket.filter(|_| self.as_principal.is_none()) {
+            match UnixStream::connect(&socket).await {
+                Ok(stream) => {
+                    let (reader, writer) = stream.into_split();
+                    return Ok((Box::new(reader), Box::new(writer)));
+                }
+                // It is there and not for this user; whoever is kept out of it is kept out of the state as well.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    return Err(Missed::Always(format!(
+                        "the agent socket `{}` is not for this user: {error}",
+                        socket.display()
+                    )));
+                }
+                Err(_) => {}
+            }
         }
         let (place, sketch) = match &self.known {
             Ok((place, sketch)) => (place.clone(), sketch.clone()),
