@@ -24,9 +24,10 @@ use tools::Catalogue;
 
 use crate::cli::Global;
 use crate::failure::Stop;
+use crate::keys::Passphrases;
 use crate::output::Output;
 use crate::place::{Place, compiled, load};
-use crate::verbs::{InForce, Passphrase, VerbParts, verbs};
+use crate::verbs::{InForce, VerbParts, verbs};
 use reloader::Reloader;
 
 pub(crate) use front::{front, renew_certificates};
@@ -74,13 +75,13 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
 
     let seal_key = Arc::new(translate::seal_key(&loaded)?);
     let journal = Journal::open(translate::journal(&loaded)?, Arc::clone(&clock), Arc::clone(&entropy))
-        .map_err(Stop::failed)?;
-    let store = SqliteStore::open(&state.join("store.sqlite")).map_err(Stop::failed)?;
+        .map_err(translate::journal_not_opened)?;
+    let store = SqliteStore::open(&state.join("store.sqlite")).map_err(translate::store_not_opened)?;
     let broker =
         Arc::new(Broker::new(Arc::new(store), Arc::clone(&clock), Arc::clone(&entropy), ssh_agent_socket()));
-    let passphrase: Passphrase = Arc::new(crate::keys::ask_passphrase);
+    let passphrases = Arc::new(Passphrases::default());
     let surroundings =
-        translate::Surroundings { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), passphrase };
+        translate::Surroundings { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), passphrases };
     let sources = translate::sources(&loaded, &surroundings)?;
     broker.configure(sources.clone(), translate::handles(&loaded));
     let connector = Arc::new(SshConnector::new(translate::ssh(&loaded), Arc::clone(&clock)));
@@ -106,7 +107,7 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         in_force: Arc::clone(&in_force),
         reload: Arc::clone(&reload) as Arc<_>,
         seal_key,
-        passphrase: Arc::clone(&surroundings.passphrase),
+        passphrases: Arc::clone(&surroundings.passphrases),
         clock: Arc::clone(&clock),
         entropy,
     });

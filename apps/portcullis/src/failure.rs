@@ -62,6 +62,11 @@ impl Stop {
         Self { exit: Exit::Failed, message: message.to_string(), hint: None }
     }
 
+    /// What was written is not what is there any more.
+    pub(crate) fn damaged(message: impl fmt::Display) -> Self {
+        Self { exit: Exit::Integrity, message: message.to_string(), hint: None }
+    }
+
     /// The command line asks for something that makes no sense.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, message: message.to_string(), hint: None }

@@ -21,10 +21,11 @@ use broker::CredentialSource;
 use config::Loaded;
 use gateway::Gateway;
 use gateway::control::Tray;
-use model::{Clock, Entropy, Failure, Secret, Tier};
+use model::{Clock, Entropy, Failure, Tier};
 use policy::ToolFacts;
-use sources::MasterKeyError;
 use tools::Tool;
+
+use crate::keys::Passphrases;
 
 pub(crate) use reload::{By, Reload, Reloaded};
 
@@ -41,16 +42,13 @@ pub(crate) struct VerbParts {
     pub(crate) reload: Arc<dyn Reload>,
     /// Opens sealed command lines for operators who may read the journal.
     pub(crate) seal_key: Arc<SealKey>,
-    /// Asks for a keystore's passphrase, where there is somebody to ask.
-    pub(crate) passphrase: Passphrase,
+    /// Passphrases of keystores, where there is somebody to ask.
+    pub(crate) passphrases: Arc<Passphrases>,
     /// The clocks.
     pub(crate) clock: Arc<dyn Clock>,
     /// Randomness.
     pub(crate) entropy: Arc<dyn Entropy>,
 }
-
-/// Asks an operator for a passphrase.
-pub(crate) type Passphrase = Arc<dyn Fn() -> Result<Secret<String>, MasterKeyError> + Send + Sync>;
 
 /// Files and sources as they were last taken over.
 pub(crate) struct InForce {

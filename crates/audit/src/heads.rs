@@ -18,6 +18,8 @@ use crate::{PublicKey, SigningKey};
 
 /// How long the end waits for the file with the heads, which may be on a machine that hangs.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a start waits for that file.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// No head has as many bytes.
 const LONGEST_HEAD: u64 = 4096;
 const SIG: &str = ",\"sig\":\"";
@@ -84,7 +86,7 @@ pub(crate) fn read(line: &[u8], key: Option<&PublicKey>) -> Option<SignedHead> {
 
 /// The last head in a file that this key has signed; `None` if there is none, or no file. Only the end is looked at.
 pub(crate) fn last(path: &Path, key: &PublicKey) -> io::Result<Option<ChainHead>> {
-    let mut file = match File::open(path) {
+    let mut file = match open(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
@@ -107,7 +109,8 @@ pub(crate) struct HeadWriter {
 impl HeadWriter {
     pub(crate) fn start(key: SigningKey, path: PathBuf) -> io::Result<Self> {
         // The folder must be there and writable now; later failures are reported and tried again.
-        append(&path, b"")?;
+        let at = path.clone();
+        within(PATIENCE, move || append(&at, b""))?;
         let (queue, heads) = sync_channel(4);
         let (ending, ended) = channel();
         std::thread::Builder::new().name("audit-heads".to_owned()).spawn(move || {
@@ -141,7 +144,7 @@ fn run(key: &SigningKey, path: &Path, heads: &Receiver<(ChainHead, Timestamp)>) 
 }
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o644).open(path)?;
+    let mut file = open(OpenOptions::new().read(true).append(true).create(true).mode(0o644), path)?;
     // What a crash or a full disk left of a head would make the next one unreadable, and that looks like tampering.
     let whole = whole_lines(&mut file)?;
     if whole < file.metadata()?.len() {
@@ -155,6 +158,28 @@ fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.set_len(whole)?;
     }
     written
+}
+
+/// Opens a regular file; anything else is refused without waiting for whoever is at its other end.
+fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let no_waiting = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = options.custom_flags(no_waiting).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// Does what may hang with its machine in a thread of its own, and waits only so long for it.
+pub(crate) fn within<T: Send + 'static>(
+    patience: Duration,
+    doing: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let (tell, told) = channel();
+    std::thread::Builder::new().name("audit-heads-open".to_owned()).spawn(move || tell.send(doing()))?;
+    told.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("it did not answer within {} s", patience.as_secs()),
+        ))
+    })
 }
 
 /// Bytes up to the end of the last whole line. A head is short, so only the end is looked at.

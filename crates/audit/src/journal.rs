@@ -15,10 +15,9 @@ use crate::file::{Disk, Folder};
 use crate::heads::{self, HeadWriter};
 use crate::log::Prepared;
 use crate::pending::Stage;
-use crate::queue::{Job, Otherwise, Queue};
+use crate::queue::{Job, Queue};
 use crate::recover::Opening;
 use crate::sink::Sink;
-use crate::turns::Turns;
 use crate::writer::{Health, Writer, WriterState};
 use crate::{
     CompletionFacts, Durability, Event, Intended, JournalConfig, Origin, Pending, RecordCommands, Recorded,
@@ -37,6 +36,27 @@ pub struct Journal {
 #[error("the audit journal cannot be written: {0}")]
 pub struct JournalError(pub String);
 
+/// Why a journal was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// What is there was changed, so nothing is added to it.
+    #[error("the audit journal is damaged: {0}")]
+    Damaged(String),
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Unusable(#[from] JournalError),
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Damaged(_) => Some(recover::ADVICE),
+            Self::Unusable(_) => None,
+        }
+    }
+}
+
 /// Why no intent came about.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
@@ -51,7 +71,6 @@ pub enum BeginError {
 
 pub(crate) struct Inner {
     pub(crate) queue: Arc<Queue>,
-    turns: Arc<Turns>,
     slots: Arc<Semaphore>,
     patience: Duration,
     durability: Durability,
@@ -69,7 +88,7 @@ impl Journal {
         config: JournalConfig,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, OpenError> {
         let folder = Folder::open(&config.dir).map_err(|cause| at(&config.dir, &cause))?;
         Self::open_on(Box::new(folder), config, clock, entropy)
     }
@@ -79,14 +98,15 @@ impl Journal {
         config: JournalConfig,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, JournalError> {
+    ) -> Result<Self, OpenError> {
         let ids = Ids::new(entropy.as_ref())?;
         let opening = Map::from_iter([
             ("format".to_owned(), Value::from(1)),
             ("key".to_owned(), Value::String(config.signing_key.public().id())),
         ]);
         let heads_path = config.heads.path;
-        let vouched = heads::last(&heads_path, &config.signing_key.public())
+        let (from, key) = (heads_path.clone(), config.signing_key.public());
+        let vouched = heads::within(heads::PATIENCE, move || heads::last(&from, &key))
             .map_err(|cause| at(&heads_path, &cause))?;
         let opening = Opening { fields: opening, vouched, now: clock.now() };
         let log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), opening)?;
@@ -96,7 +116,7 @@ impl Journal {
             .map_err(|cause| at(&heads_path, &cause))?;
         let queue = Arc::new(Queue::default());
         let health = Health::default();
-        let mut writer = Writer {
+        let writer = Writer {
             log,
             queue: Arc::clone(&queue),
             state: WriterState::new(clock.as_ref()),
@@ -107,14 +127,10 @@ impl Journal {
             heads_every: config.heads.every,
             sinks,
         };
-        writer.sign_head(true);
-        let turns = Arc::new(Turns::new(writer));
         let thread = std::thread::Builder::new().name("audit-journal".to_owned());
-        let all = Arc::clone(&turns);
-        thread.spawn(move || all.run()).map_err(|cause| JournalError(cause.to_string()))?;
+        thread.spawn(move || writer.run()).map_err(|cause| JournalError(cause.to_string()))?;
         let inner = Inner {
             queue,
-            turns,
             slots: Arc::new(Semaphore::new(config.queue.max(1))),
             patience: config.patience,
             durability: config.durability,
@@ -247,8 +263,14 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let body = pending.end(facts, report)?;
         let entry = pending.ending(&body)?;
-        let otherwise = Otherwise::Withheld(Box::new(body));
-        let job = Job { otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) };
+        let unreleased = Body {
+            phase: "closed",
+            error_code: Some(model::ErrorCode::AuditUnavailable.as_str().to_owned()),
+            reason: Some("the answer was withheld, because its record could not be written".to_owned()),
+            ..body
+        };
+        let fallback = Some(pending.ending(&unreleased)?);
+        let job = Job { fallback, ..self.job(entry, self.inner.durability == Durability::Disk) };
         let sent = self.inner.reserve().await.and_then(|slot| {
             pending.stage = Stage::Ended;
             self.inner.send(Job { slot: Some(slot), ..job })
@@ -257,7 +279,7 @@ impl Journal {
     }
 
     fn job(&self, entry: Prepared, on_disk: bool) -> Job {
-        Job { entry, on_disk, ack: None, otherwise: Otherwise::Nothing, only_if_awaited: false, slot: None }
+        Job { entry, on_disk, ack: None, fallback: None, only_if_awaited: false, slot: None }
     }
 }
 
@@ -278,25 +300,19 @@ impl Inner {
 
     fn send(&self, job: Job) -> Result<Acknowledgement, JournalError> {
         let (ack, waiting) = oneshot::channel();
-        let job = Job { ack: Some(ack), ..job };
-        // Handing an entry to another thread and being woken by it costs more than writing it.
-        let taken = if job.on_disk { self.queue.push(job) } else { self.turns.write(job) };
-        if taken { Ok(waiting) } else { Err(ended()) }
+        if self.queue.push(Job { ack: Some(ack), ..job }) { Ok(waiting) } else { Err(ended()) }
     }
 
-    async fn wait(&self, mut waiting: Acknowledgement) -> Result<(), JournalError> {
-        if let Ok(answer) = waiting.try_recv() {
-            return answer;
-        }
+    async fn wait(&self, waiting: Acknowledgement) -> Result<(), JournalError> {
         let answer = tokio::time::timeout(self.patience, waiting).await.map_err(|_| self.too_slow())?;
         answer.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Without waiting and without a place: there is at most one such entry for each open call.
     pub(crate) fn write_unawaited(&self, entry: Prepared) {
-        let otherwise = Otherwise::TheSame;
-        let job = Job { entry, on_disk: false, ack: None, otherwise, only_if_awaited: false, slot: None };
-        if !self.turns.write(job) {
+        let fallback = Some(entry.clone());
+        let job = Job { entry, on_disk: false, ack: None, fallback, only_if_awaited: false, slot: None };
+        if !self.queue.push(job) {
             tracing::warn!("a call ended after the journal: it is closed at the next start");
         }
     }

@@ -23,9 +23,7 @@ mod settings;
 mod sink;
 mod sums;
 mod text;
-mod turns;
 mod verify;
-mod word;
 mod writer;
 
 #[cfg(any(test, feature = "test-util"))]
@@ -34,7 +32,7 @@ pub mod test_util;
 mod tests;
 
 pub use entry::{CompletionFacts, Event, Origin};
-pub use journal::{BeginError, Journal, JournalError};
+pub use journal::{BeginError, Journal, JournalError, OpenError};
 pub use keys::{KeyError, PublicKey, SealKey, SigningKey};
 pub use meter::AuthFailureMeter;
 pub use pending::{Intended, Pending, Recorded};

@@ -5,25 +5,23 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::word::Word;
-
 /// What is known of a call between its intent and its end: enough to close it after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenCall {
-    pub(crate) id: Word,
+    pub(crate) id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent: Option<Word>,
+    pub(crate) parent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) principal: Option<Word>,
+    pub(crate) principal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tool: Option<Word>,
+    pub(crate) tool: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) target: Option<Word>,
+    pub(crate) target: Option<String>,
 }
 
 /// The set of them, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct OpenCalls(BTreeMap<Word, OpenCall>);
+pub(crate) struct OpenCalls(BTreeMap<String, OpenCall>);
 
 /// What an entry does to the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +29,7 @@ pub(crate) enum Change {
     /// An intent.
     Opens(OpenCall),
     /// The end of a call.
-    Closes(Word),
+    Closes(String),
 }
 
 #[derive(Deserialize)]
@@ -63,7 +61,7 @@ impl OpenCalls {
                 self.0 = carried.fields.open.into_iter().map(|call| (call.id.clone(), call)).collect();
             }
         } else {
-            self.0.remove(&Word::from(id.to_owned()));
+            self.0.remove(id);
         }
     }
 

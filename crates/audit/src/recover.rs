@@ -7,13 +7,13 @@ use model::Timestamp;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::JournalError;
 use crate::body::{Body, Ids};
 use crate::chain::{ChainHead, Flaw, Link};
 use crate::file::{Disk, name, numbers};
 use crate::log::{Log, Place, Prepared};
 use crate::open_calls::{Change, OpenCalls, carries};
 use crate::reader::Lines;
+use crate::{JournalError, OpenError};
 
 /// What the first entry of this opening says, and what is known from outside.
 pub(crate) struct Opening {
@@ -30,7 +30,7 @@ pub(crate) fn open(
     max_file_bytes: u64,
     ids: Ids,
     opening: Opening,
-) -> Result<Log, JournalError> {
+) -> Result<Log, OpenError> {
     let Opening { fields: mut opening, vouched, now } = opening;
     let found = find_end(folder, disk.as_mut())?;
     let cut = tail_cut(found.place.chain, vouched);
@@ -64,15 +64,14 @@ pub(crate) fn open(
             principal: orphan.principal,
             tool: orphan.tool,
             target: orphan.target,
-            decision: Some("failed".into()),
+            decision: Some("failed".to_owned()),
             reason: Some(
-                "the gateway ended before the call did; whether the target acted is not known".into(),
+                "the gateway ended before the call did; whether the target acted is not known".to_owned(),
             ),
             ..Body::default()
         };
         batch.push(Prepared { members: body.members()?, change });
     }
-    let batch: Vec<&Prepared> = batch.iter().collect();
     let written = log.append(now, &batch).map(drop).and_then(|()| log.sync(now));
     written.map_err(|cause| JournalError(format!("`{}`: {cause}", folder.display())))?;
     Ok(log)
@@ -98,7 +97,7 @@ struct Torn {
     sha256: String,
 }
 
-fn find_end(folder: &Path, disk: &mut dyn Disk) -> Result<End, JournalError> {
+fn find_end(folder: &Path, disk: &mut dyn Disk) -> Result<End, OpenError> {
     let failed = |cause: std::io::Error| JournalError(format!("`{}`: {cause}", folder.display()));
     let mut files = numbers(folder).map_err(failed)?;
     while let Some(number) = files.pop() {
@@ -135,7 +134,7 @@ fn after(
     before: Option<u64>,
     survey: &Survey,
     head: ChainHead,
-) -> Result<Option<(ChainHead, OpenCalls)>, JournalError> {
+) -> Result<Option<(ChainHead, OpenCalls)>, OpenError> {
     let Some(before) = before.filter(|_| !survey.carried) else {
         return Ok(Some((head, survey.open.clone())));
     };
@@ -155,11 +154,13 @@ fn after(
     Ok(Some((head, open)))
 }
 
-fn fork(path: &Path) -> JournalError {
-    JournalError(format!("`{}` does not continue the file before it: {ADVICE}", path.display()))
+fn fork(path: &Path) -> OpenError {
+    OpenError::Damaged(format!("`{}` does not continue the file before it", path.display()))
 }
 
-const ADVICE: &str = "run `portcullis audit verify`, then move the journal folder aside to begin a new one";
+/// What to do about a journal that was changed.
+pub(crate) const ADVICE: &str =
+    "run `portcullis audit verify`, then move the journal folder aside to begin a new one";
 
 /// What one file holds.
 struct Survey {
@@ -176,7 +177,7 @@ struct Survey {
 }
 
 impl Survey {
-    fn of(path: &Path, number: u64) -> Result<Self, JournalError> {
+    fn of(path: &Path, number: u64) -> Result<Self, OpenError> {
         let failed = |cause: std::io::Error| JournalError(format!("`{}`: {cause}", path.display()));
         let mut survey = Self {
             head: (number == 1).then_some(ChainHead::GENESIS),
@@ -203,7 +204,7 @@ impl Survey {
         Ok(survey)
     }
 
-    fn follow(&mut self, path: &Path, link: &Link, line: &[u8]) -> Result<(), JournalError> {
+    fn follow(&mut self, path: &Path, link: &Link, line: &[u8]) -> Result<(), OpenError> {
         if self.head.is_some_and(|head| link.prev != head.hash || link.seq != head.seq + 1) {
             return Err(broken(path, self.hashes.len()));
         }
@@ -231,7 +232,7 @@ impl Survey {
     }
 }
 
-fn broken(path: &Path, good_lines: usize) -> JournalError {
+fn broken(path: &Path, good_lines: usize) -> OpenError {
     let line = good_lines.saturating_add(1);
-    JournalError(format!("`{}` line {line} does not continue the chain: {ADVICE}", path.display()))
+    OpenError::Damaged(format!("`{}` line {line} does not continue the chain", path.display()))
 }

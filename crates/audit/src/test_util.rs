@@ -8,9 +8,7 @@ use std::time::Duration;
 use model::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::{
-    Durability, Journal, JournalConfig, JournalError, PublicKey, RecordCommands, SealKey, SigningKey,
-};
+use crate::{Durability, Journal, JournalConfig, OpenError, PublicKey, RecordCommands, SealKey, SigningKey};
 
 /// A clock that advances one millisecond each time it is looked at, and otherwise when told.
 #[derive(Debug, Default)]
@@ -92,7 +90,7 @@ pub fn test_config(dir: &Path) -> JournalConfig {
 
 impl Journal {
     /// A real journal below `dir` with fixed keys and `durability = "process"`.
-    pub fn for_test(dir: &Path) -> Result<Self, JournalError> {
+    pub fn for_test(dir: &Path) -> Result<Self, OpenError> {
         Self::open(test_config(dir), Arc::new(TestClock::default()), Arc::new(TestEntropy::default()))
     }
 }

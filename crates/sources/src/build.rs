@@ -84,7 +84,8 @@ pub fn build(spec: &SourceSpec, around: &Surroundings<'_>) -> Result<Arc<dyn Cre
     let environment = Arc::clone(&around.environment);
     let source: Arc<dyn CredentialSource> = match &spec.kind {
         SourceKind::Keystore { file, master_key } => {
-            let keystore = keystore::expected(file, master_key, around).map_err(|error| unusable(&error))?;
+            let keystore = keystore::expected(file, master_key, around)
+                .map_err(|error| error.explain(unusable(&error)))?;
             let state = around.state.to_owned();
             Arc::new(KeystoreSource::new(keystore, master_key.clone(), state, environment, versions))
         }

@@ -25,6 +25,6 @@ pub use environment::{Environment, EnvironmentSource, process_environment};
 pub use examine::{Examination, Strength, examine, strength};
 pub use folder::FolderSource;
 pub use keystore::{
-    Entry, Keystore, KeystoreError, KeystoreSource, Listed, MasterKey, MasterKeyError, MasterKeyLocation,
-    Unlock, create_located, open_located, rotate_master_file,
+    Entry, KEYSTORE_DAMAGED, Keystore, KeystoreError, KeystoreSource, Listed, MasterKey, MasterKeyError,
+    MasterKeyLocation, Unlock, create_located, open_located, rotate_master_file,
 };

@@ -56,6 +56,17 @@ pub enum Claim {
 #[error("the state store failed: {0}")]
 pub struct StoreError(pub String);
 
+/// Why a state file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not what was written; nothing in it was changed.
+    #[error("the state store {0}")]
+    Damaged(String),
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Unusable(#[from] StoreError),
+}
+
 /// The port: what the gateway keeps between calls. Every method is atomic.
 pub trait StateStore: Send + Sync {
     /// Keeps a new handle.

@@ -39,6 +39,20 @@ pub(crate) enum SchemaError {
     Sqlite(#[from] rusqlite::Error),
 }
 
+impl SchemaError {
+    /// Whether the file is not what was written, as opposed to not being readable now.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Foreign | Self::Damaged(_) => true,
+            Self::Newer { .. } => false,
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+            ),
+        }
+    }
+}
+
 /// Brings the database to the newest schema, in one transaction.
 pub(crate) fn migrate(connection: &mut Connection) -> Result<(), SchemaError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -12,7 +12,7 @@ use model::{CallId, HandleId, PrincipalId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::schema::{self, SchemaError};
-use crate::{Claim, ClaimRequest, HandleRecord, StateStore, StoreError, handles};
+use crate::{Claim, ClaimRequest, HandleRecord, OpenError, StateStore, StoreError, handles};
 
 /// How long another process may hold the file before an operation fails.
 const BUSY: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ impl SqliteStore {
     ///
     /// Fails, naming the file, if it is a link, not a database, damaged, of another program, or written by a newer
     /// version. Nothing in the file is changed then.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
         private_file(path).map_err(|error| failed(path, &error))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| failed(path, &error))?;
@@ -36,17 +36,17 @@ impl SqliteStore {
     }
 
     /// A store that lives and dies with the value, for tests.
-    pub fn in_memory() -> Result<Self, StoreError> {
+    pub fn in_memory() -> Result<Self, OpenError> {
         let path = Path::new(":memory:");
         let connection = Connection::open_in_memory().map_err(|error| failed(path, &error))?;
         Self::prepare(path, connection)
     }
 
-    fn prepare(path: &Path, mut connection: Connection) -> Result<Self, StoreError> {
+    fn prepare(path: &Path, mut connection: Connection) -> Result<Self, OpenError> {
         settings(&connection)
             .map_err(SchemaError::from)
             .and_then(|()| schema::migrate(&mut connection))
-            .map_err(|error| failed(path, &error))?;
+            .map_err(|error| not_opened(path, &error))?;
         Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
     }
 
@@ -110,6 +110,14 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "trusted_schema", false)
+}
+
+fn not_opened(path: &Path, error: &SchemaError) -> OpenError {
+    if error.is_damage() {
+        OpenError::Damaged(format!("`{}`: {error}", path.display()))
+    } else {
+        failed(path, error).into()
+    }
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> StoreError {

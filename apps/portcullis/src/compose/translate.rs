@@ -9,14 +9,14 @@ use config::{Diagnostic, Diagnostics, Insecure, Loaded, SourceConfig};
 use connector_ssh::SshSettings;
 use gateway::owner::OwnError;
 use gateway::{Directory, Entry, Live};
-use model::{Clock, Entropy, Principal};
+use model::{Clock, Entropy, Failure, Principal};
 use policy::{Snapshot, ToolFacts};
 use sources::{SourceKind, SourceSpec};
 use tools::{Catalogue, Tool, ToolSpec};
 
 use super::ccp;
 use crate::failure::Stop;
-use crate::verbs::Passphrase;
+use crate::keys::Passphrases;
 use crate::{keys, verbs};
 
 /// A journal file is followed by the next at this size.
@@ -27,7 +27,7 @@ const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 pub(crate) struct Surroundings {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) passphrase: Passphrase,
+    pub(super) passphrases: Arc<Passphrases>,
 }
 
 /// Each check that the configuration leaves out needs `--insecure` on the command line as well.
@@ -44,6 +44,34 @@ pub(super) fn refuse_insecure(loaded: &Loaded, agreed: bool) -> Result<(), Stop>
 /// Why the state folder is not ours, for people.
 pub(super) fn not_ours(error: OwnError) -> Stop {
     Stop::failed(error).with_hint("one process owns a state folder; others ask it over its control socket")
+}
+
+/// A journal that was changed is not continued.
+pub(super) fn journal_not_opened(error: audit::OpenError) -> Stop {
+    match error.hint() {
+        Some(hint) => Stop::damaged(&error).with_hint(hint),
+        None => Stop::failed(&error),
+    }
+}
+
+/// Handles live for minutes, so nothing is lost with the store.
+pub(super) fn store_not_opened(error: store::OpenError) -> Stop {
+    match error {
+        store::OpenError::Damaged(_) => Stop::damaged(&error)
+            .with_hint("move it aside with its `-wal` and `-shm` files: handles that were open end with it"),
+        store::OpenError::Unusable(_) => Stop::failed(&error),
+    }
+}
+
+fn source_not_opened(failure: Failure) -> Stop {
+    let stop = match failure.vendor() {
+        Some(sources::KEYSTORE_DAMAGED) => Stop::damaged(failure.message()),
+        Some(_) | None => Stop::configuration(failure.message()),
+    };
+    match failure.hint() {
+        Some(hint) => stop.with_hint(hint),
+        None => stop,
+    }
 }
 
 /// `[audit]`.
@@ -103,19 +131,19 @@ pub(super) fn sources(
     loaded: &Loaded,
     around: &Surroundings,
 ) -> Result<BTreeMap<String, Arc<dyn CredentialSource>>, Stop> {
-    let surroundings = sources::Surroundings {
-        clock: Arc::clone(&around.clock),
-        entropy: Arc::clone(&around.entropy),
-        state: &loaded.configuration.state,
-        environment: sources::process_environment(),
-        passphrase: &*around.passphrase,
-    };
     let anybody = loaded.configuration.insecure.contains(&Insecure::Tls);
     let built = loaded.configuration.sources.iter().map(|source| {
-        let opened = sources::build(&source_spec(source, anybody), &surroundings);
-        opened
+        let surroundings = sources::Surroundings {
+            clock: Arc::clone(&around.clock),
+            entropy: Arc::clone(&around.entropy),
+            state: &loaded.configuration.state,
+            environment: sources::process_environment(),
+            passphrase: &|| around.passphrases.of(&source.name),
+        };
+        sources::build(&source_spec(source, anybody), &surroundings)
             .map(|opened| (source.name.clone(), opened))
-            .map_err(|failure| Stop::configuration(failure.message()))
+            .inspect_err(|_| around.passphrases.forget(&source.name))
+            .map_err(source_not_opened)
     });
     built.collect()
 }

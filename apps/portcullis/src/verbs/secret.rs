@@ -93,8 +93,11 @@ impl Act for Set {
         let entry =
             Entry { username: username.map(str::to_owned), address: address.map(str::to_owned), secret };
         let (parts, kept) = (self.0.clone(), name.clone());
-        blocking(move || open(&parts, name.source())?.0.set(&name, entry).map_err(|error| failed(&error)))
-            .await?;
+        blocking(move || {
+            let (keystore, _) = open_or(&parts, name.source(), true)?;
+            keystore.set(&name, entry).map_err(|error| failed(&error))
+        })
+        .await?;
         Ok(values([
             ("ref", json!(kept.to_string())),
             ("username", json!(username)),
@@ -258,6 +261,11 @@ fn keystore_name(parts: &VerbParts, named: Option<&str>) -> Result<String, Failu
 }
 
 fn open(parts: &VerbParts, source: &str) -> Result<(Keystore, MasterKeyLocation), Failure> {
+    open_or(parts, source, false)
+}
+
+/// Opens a keystore; one that is not there is made, if that is what is wanted.
+fn open_or(parts: &VerbParts, source: &str, make: bool) -> Result<(Keystore, MasterKeyLocation), Failure> {
     let in_force = parts.in_force.load();
     let configuration = &in_force.loaded.configuration;
     let declared = configuration
@@ -268,18 +276,23 @@ fn open(parts: &VerbParts, source: &str) -> Result<(Keystore, MasterKeyLocation)
     let SourceKind::Keystore { file, master_key } = &declared.kind else {
         return Err(wrong(format!("`{source}` is not a keystore, so it cannot be changed from here")));
     };
+    let make = make && !file.exists();
     let location = crate::keys::master_key(master_key);
     let around = Surroundings {
         clock: Arc::clone(&parts.clock),
         entropy: Arc::clone(&parts.entropy),
         state: &configuration.state,
         environment: sources::process_environment(),
-        passphrase: parts.passphrase.as_ref(),
+        passphrase: &|| if make { parts.passphrases.for_new(source) } else { parts.passphrases.of(source) },
     };
-    let unlock = location.unlock(&around).map_err(|error| failed(&KeystoreError::from(error)))?;
-    let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
-    let keystore = Keystore::open(file, unlock, clock, entropy).map_err(|error| failed(&error))?;
-    Ok((keystore, location))
+    let opened = if make {
+        sources::create_located(file, &location, &around)
+    } else {
+        let unlock = location.unlock(&around).map_err(KeystoreError::from);
+        let (clock, entropy) = (Arc::clone(&parts.clock), Arc::clone(&parts.entropy));
+        unlock.and_then(|unlock| Keystore::open(file, unlock, clock, entropy))
+    };
+    opened.map(|keystore| (keystore, location)).map_err(|error| failed(&error))
 }
 
 fn failed(error: &KeystoreError) -> Failure {
@@ -287,7 +300,7 @@ fn failed(error: &KeystoreError) -> Failure {
         return Failure::new(ErrorCode::CredentialNotFound, error.to_string())
             .with_hint("`portcullis secret list` shows what there is");
     }
-    Failure::new(ErrorCode::CredentialSourceDown, error.to_string()).with_fault(Fault::Us)
+    error.explain(Failure::new(ErrorCode::CredentialSourceDown, error.to_string()).with_fault(Fault::Us))
 }
 
 /// An operator who tests a source reads what otherwise only the log has.

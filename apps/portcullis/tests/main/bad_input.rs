@@ -52,10 +52,10 @@ fn a_damaged_keystore_is_named_and_left_alone() {
         let damaged = damage(whole.clone());
         fs::write(installed.path("keystore"), &damaged).unwrap();
         for verb in [vec!["secret", "list"], vec!["secret", "test", "prod/web1"], vec!["serve"]] {
-            told(&installed.run(&verb), 1, &["keystore"], &format!("{name}, {verb:?}"));
+            told(&installed.run(&verb), 5, &["keystore", "hint: restore it"], &format!("{name}, {verb:?}"));
         }
         let set = installed.run_with_input(&["secret", "set", "prod/web2"], "another");
-        told(&set, 1, &["keystore"], name);
+        told(&set, 5, &["keystore"], name);
         assert_eq!(fs::read(installed.path("keystore")).unwrap(), damaged, "{name}");
         fs::write(installed.path("keystore"), whole).unwrap();
         assert_eq!(installed.run(&["secret", "test", "prod/web1"]).exit, 0, "{name}");
@@ -90,7 +90,7 @@ fn a_damaged_store_is_named_and_left_alone() {
         let damaged = damage(whole);
         fs::write(&path, &damaged).unwrap();
         for verb in [vec!["whoami"], vec!["serve"]] {
-            told(&installed.run(&verb), 2, &["store.sqlite"], &format!("{name}, {verb:?}"));
+            told(&installed.run(&verb), 5, &["store.sqlite", "hint: move"], &format!("{name}, {verb:?}"));
         }
         assert_eq!(fs::read(&path).unwrap(), damaged, "{name}");
         verify(&installed);
@@ -105,7 +105,8 @@ fn a_damaged_journal_is_not_continued() {
     let changed = text.replacen("operator", "operatot", 1);
     fs::write(&file, &changed).unwrap();
     for verb in [vec!["whoami"], vec!["serve"]] {
-        told(&installed.run(&verb), 2, &["000001.jsonl"], &format!("{verb:?}"));
+        let words = ["journal is damaged", "000001.jsonl` line", "hint: run `portcullis audit verify`"];
+        told(&installed.run(&verb), 5, &words, &format!("{verb:?}"));
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), changed);
     assert_eq!(installed.run(&["audit", "verify"]).exit, 5);

@@ -12,6 +12,7 @@ use super::{
     permit, policy, principal, reopen, tool,
 };
 use crate::Journal;
+use crate::test_util::test_config;
 
 /// A copy of the folder as a crash would leave it.
 fn snapshot(from: &Path) -> tempfile::TempDir {
@@ -56,10 +57,34 @@ async fn a_tail_of_zeros_is_repaired_but_a_changed_line_is_refused() {
         std::fs::write(file(changed.path(), 1), text).unwrap();
         let refused = Journal::for_test(changed.path()).err().expect("a changed journal is not continued");
         assert!(
-            refused.to_string().contains("000001.jsonl") && refused.to_string().contains("verify"),
+            refused.to_string().contains("damaged") && refused.to_string().contains("000001.jsonl` line "),
             "{refused}"
         );
+        assert!(refused.hint().is_some_and(|hint| hint.contains("audit verify")), "{refused:?}");
     }
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_the_heads_is_refused_and_stalls_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let heads = test_config(dir.path()).heads.path;
+    let pipe = || {
+        let made = Command::new("mkfifo").arg(&heads).status().unwrap();
+        assert!(made.success());
+    };
+    pipe();
+    let refused = Journal::for_test(dir.path()).err().expect("nobody reads the pipe");
+    assert!(refused.to_string().contains("not a regular file"), "{refused}");
+    assert!(refused.to_string().contains(heads.to_str().unwrap()), "{refused}");
+    // The same while the journal is open: entries are written, and it can be closed.
+    std::fs::remove_file(&heads).unwrap();
+    let journal = Journal::for_test(dir.path()).unwrap();
+    std::fs::remove_file(&heads).unwrap();
+    pipe();
+    call(&journal).await;
+    journal.shutdown().await.unwrap();
+    std::fs::remove_file(&heads).unwrap();
+    assert_eq!(check(dir.path()).first_bad, None);
 }
 
 #[tokio::test]

@@ -54,18 +54,42 @@ pub enum KeystoreError {
     },
 }
 
+/// What a [`Failure`] names as the source's own code when a keystore is not what was written.
+pub const KEYSTORE_DAMAGED: &str = "keystore.damaged";
+
 impl KeystoreError {
+    /// Adds what is known beyond the text.
+    pub fn explain(&self, failure: Failure) -> Failure {
+        let failure = match self {
+            Self::NotAKeystore(_) | Self::Tampered(_) => failure.with_vendor(KEYSTORE_DAMAGED),
+            Self::Missing(_)
+            | Self::Exists(_)
+            | Self::Newer { .. }
+            | Self::WrongMasterKey(_)
+            | Self::NoEntry(_)
+            | Self::BadEntry(_)
+            | Self::TooLarge(_)
+            | Self::MasterKey(_)
+            | Self::Io { .. } => failure,
+        };
+        match self.hint() {
+            Some(hint) => failure.with_hint(hint),
+            None => failure,
+        }
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Missing(_) => Some("`portcullis secret set` makes it"),
             Self::WrongMasterKey(_) => {
                 Some("check `master_key`; if it was rotated, the old key opens old copies only")
             }
-            Self::Tampered(_) => Some("restore it from a backup"),
+            Self::Tampered(_) | Self::NotAKeystore(_) => {
+                Some("restore it from a backup, or move it aside: `portcullis secret set` makes a new one")
+            }
             Self::NoEntry(_) => Some("`portcullis secret set` adds it"),
             Self::Newer { .. } => Some("use the version that wrote it"),
             Self::Exists(_)
-            | Self::NotAKeystore(_)
             | Self::BadEntry(_)
             | Self::TooLarge(_)
             | Self::MasterKey(_)
@@ -94,9 +118,6 @@ impl From<KeystoreError> for Failure {
                     .with_internal(error.to_string())
             }
         };
-        match error.hint() {
-            Some(hint) => failure.with_hint(hint),
-            None => failure,
-        }
+        error.explain(failure)
     }
 }

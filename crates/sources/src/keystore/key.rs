@@ -48,6 +48,9 @@ pub enum MasterKeyError {
     /// There is nobody to ask.
     #[error("the keystore is opened with a passphrase, and there is nobody to ask for it")]
     NobodyToAsk,
+    /// A new passphrase was typed in two ways.
+    #[error("the two passphrases are not the same")]
+    Mistyped,
     /// The system gave no random bytes.
     #[error(transparent)]
     NoEntropy(#[from] NoEntropy),

@@ -112,20 +112,26 @@ pub fn create_located(
     Keystore::create(path, key, Arc::clone(&around.clock), Arc::clone(&around.entropy))
 }
 
-/// Opens a keystore for a source. One that has not been made yet is expected to be, with the key from its location; a
-/// passphrase is of no use without the file that says how to make a key from it.
+/// Opens a keystore for a source. One that has not been made yet is expected to be, with the key from its location. A
+/// passphrase makes another key for every file, so with `"prompt"` what is made later is opened at the next start.
 pub(crate) fn expected(
     path: &Path,
     location: &MasterKeyLocation,
     around: &Surroundings<'_>,
 ) -> Result<Keystore, KeystoreError> {
-    match open_located(path, location, around) {
-        Err(KeystoreError::Missing(_)) if *location != MasterKeyLocation::Prompt => {
-            let key = location.read(around.state, &around.environment)?;
-            Ok(Keystore::expected(path, key, Arc::clone(&around.clock), Arc::clone(&around.entropy)))
-        }
-        opened => opened,
+    // Nobody is asked for a passphrase that nothing was sealed with.
+    if path.exists() {
+        return open_located(path, location, around);
     }
+    let key = match location {
+        MasterKeyLocation::Prompt => {
+            MasterKey::generate(around.entropy.as_ref()).map_err(MasterKeyError::from)?
+        }
+        MasterKeyLocation::File(_) | MasterKeyLocation::Env(_) | MasterKeyLocation::Systemd(_) => {
+            location.read(around.state, &around.environment)?
+        }
+    };
+    Ok(Keystore::expected(path, key, Arc::clone(&around.clock), Arc::clone(&around.entropy)))
 }
 
 /// Draws a new master key, encrypts the keystore under it, and puts it into the old key's file.

@@ -19,7 +19,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use model::{Clock, CredentialRef, Entropy, Secret, Timestamp};
 
-pub use error::KeystoreError;
+pub use error::{KEYSTORE_DAMAGED, KeystoreError};
 pub use key::{MasterKey, MasterKeyError, Unlock};
 pub(crate) use location::expected;
 pub use location::{MasterKeyLocation, create_located, open_located, rotate_master_file};
