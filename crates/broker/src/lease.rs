@@ -116,6 +116,11 @@ impl Lease {
         self.started.load(Ordering::SeqCst)
     }
 
+    /// Whether the call has used up a handle, so that another call needs another one.
+    pub fn has_used_up_its_handle(&self) -> bool {
+        self.started() && self.claim.as_ref().is_some_and(|claim| claim.record().single_use)
+    }
+
     /// Every secret of the lease, for the guard's scanner.
     pub fn secrets(&self) -> Vec<&Secret<String>> {
         let hops = self.hops.iter().map(|hop| &hop.credential);

@@ -90,6 +90,7 @@ async fn finished(run: &HostRun<'_>, remote: Remote) -> Result<Collected, Failur
     let end = connection.link.seen.end().unwrap_or_default();
     Err(Failure::new(ErrorCode::TargetUnreachable, text)
         .with_internal(refusal::words(&end))
+        .with_retry(false)
         .with_hint(BEFORE_AGAIN))
 }
 
@@ -103,7 +104,9 @@ async fn cut_short(run: &HostRun<'_>, remote: Remote, cut: Cut) -> Failure {
         Ending::Told(Exit::Signal(signal)) => format!("the host says that it was ended by signal {signal}"),
         Ending::Told(Exit::Unknown) | Ending::Untold => "whether it still runs there is not known".to_owned(),
     };
-    Failure::new(code, format!("the command on `{}` {how}; {ending}", run.host.name)).with_hint(BEFORE_AGAIN)
+    Failure::new(code, format!("the command on `{}` {how}; {ending}", run.host.name))
+        .with_retry(false)
+        .with_hint(BEFORE_AGAIN)
 }
 
 fn seconds(time: Duration) -> String {

@@ -73,11 +73,24 @@ pub(crate) async fn execute(
         sub_events: &sub_events,
     };
     match tokio::time::timeout(timeout.saturating_add(GRACE), tool.run(run)).await {
-        Ok(result) => result.map_err(|failure| entered.told(failure)),
+        Ok(result) => result.map_err(|failure| honest_about_handles(entered.told(failure), lease)),
         Err(_) => {
-            Err(Failure::new(ErrorCode::TargetTimeout, format!("no answer within {} s", timeout.as_secs())))
+            let text = format!("no answer within {} s; how far it came is not known", timeout.as_secs());
+            Err(Failure::new(ErrorCode::TargetTimeout, text)
+                .with_retry(false)
+                .with_hint("look at the target before it is sent again"))
         }
     }
+}
+
+/// The same call cannot be made again with a handle that it has used up.
+fn honest_about_handles(failure: Failure, lease: &Lease) -> Failure {
+    if !failure.retry() || !lease.has_used_up_its_handle() {
+        return failure;
+    }
+    let then = "the handle is used up: take a new one with `get_credential` first";
+    let hint = failure.hint().map_or_else(|| then.to_owned(), |hint| format!("{hint}; {then}"));
+    failure.with_retry(false).with_hint(hint)
 }
 
 /// Records acts beside the main one as parts of it: each has its own intent, as durable as the call's, and its own end.

@@ -1,7 +1,6 @@
 //! One type per thing that has a name, so that a target can never be passed where a tool is meant.
 
 use std::fmt;
-use std::sync::Arc;
 
 /// A name that does not have the form its kind asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +15,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:expr, $expected:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Arc<str>);
+        pub struct $name(String);
 
         impl $name {
             /// Takes the text as it is, if it has the form of this kind of name.
@@ -25,17 +24,12 @@ macro_rules! name {
                 if text.is_empty() || text.len() > $max || !text.chars().all(allowed) {
                     return Err(MalformedName { text: text.chars().take(80).collect(), kind: $kind, expected: $expected });
                 }
-                Ok(Self(text.into()))
+                Ok(Self(text.to_owned()))
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
-            }
-
-            /// The same text, shared.
-            pub fn to_shared(&self) -> Arc<str> {
-                Arc::clone(&self.0)
             }
         }
 
@@ -97,7 +91,7 @@ impl CallId {
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0, &mut [0; 32])
+        f.write_str(&hex::encode(self.0))
     }
 }
 
@@ -105,12 +99,6 @@ impl fmt::Debug for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CallId({self})")
     }
-}
-
-/// Writes bytes as lower-case digits, by way of `digits`, which must be twice as long.
-pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8], digits: &mut [u8]) -> fmt::Result {
-    hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
-    f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
 }
 
 /// The hash of a compiled policy snapshot: what a permit was given under.
@@ -126,7 +114,7 @@ impl SnapshotHash {
 
 impl fmt::Display for SnapshotHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, &self.0, &mut [0; 64])
+        f.write_str(&hex::encode(self.0))
     }
 }
 

@@ -91,6 +91,7 @@ async fn time_ends_a_command_and_its_end_is_told() {
     let failure = rig.exec(&mut call).await.unwrap_err();
     assert_eq!(failure.code(), ErrorCode::TargetTimeout);
     assert!(failure.message().contains("ended by signal TERM"), "{}", failure.message());
+    assert!(!failure.retry(), "it may have done its work");
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(sshd.logins(), 1, "the connection is still good");
     rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
@@ -149,6 +150,7 @@ async fn a_caller_that_goes_away_ends_its_command() {
     );
     assert_eq!(failure.code(), ErrorCode::CallCancelled);
     assert!(failure.message().contains("signal TERM"), "{}", failure.message());
+    assert!(!failure.retry(), "it may have done its work");
     // Dropped on the way.
     let mut call = Call::new(line, sshd.password());
     tokio::select! {

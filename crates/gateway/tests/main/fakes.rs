@@ -20,6 +20,8 @@ pub(crate) enum Script {
     FailsLeaking(fn(&str) -> Vec<u8>),
     /// A failure before the login begins.
     Unreachable,
+    /// A connection that breaks after the login began.
+    Breaks,
     /// Nothing until the call is cancelled.
     Hangs,
     /// A defect.
@@ -84,6 +86,7 @@ impl HostShell for FakeShell {
                 run.cancel.cancelled().await;
                 Err(Failure::new(ErrorCode::CallCancelled, "the caller went away"))
             }
+            Script::Breaks => Err(Failure::new(ErrorCode::TargetUnreachable, "the fake host went away")),
             Script::Panics => panic!("the fake host is a defect"),
             Script::Unreachable => unreachable!("answered above"),
         }

@@ -73,6 +73,28 @@ async fn a_failed_dial_gives_the_handle_back() {
 }
 
 #[tokio::test]
+async fn nobody_is_told_to_try_again_with_a_handle_that_is_used_up() {
+    let harness = Harness::new(RULES).await;
+    harness.shell.follow(Script::Breaks);
+    let own = harness.call("ssh_execute", json!({"host": "web1", "command": "uptime"})).await;
+    assert_eq!(
+        (&own.structured["code"], &own.structured["retry"]),
+        (&json!("target.unreachable"), &json!(true))
+    );
+    let issued = harness.call("get_credential", json!({"safe": "PROD", "object_name": "root"})).await;
+    let arguments =
+        json!({"host": "web1", "command": "uptime", "secret_handle": issued.structured["handle"]});
+    let broken = harness.call("ssh_execute", arguments.clone()).await;
+    assert_eq!(
+        (&broken.structured["code"], &broken.structured["retry"]),
+        (&json!("target.unreachable"), &json!(false))
+    );
+    assert!(broken.text.contains("take a new one with `get_credential`"), "{}", broken.text);
+    let again = harness.call("ssh_execute", arguments).await;
+    assert_eq!(again.structured["code"], "handle_already_consumed");
+}
+
+#[tokio::test]
 async fn a_handle_of_another_principal_is_as_unknown_as_none() {
     let harness = Harness::new(RULES).await;
     let issued = harness.call("get_credential", json!({"safe": "PROD", "object_name": "root"})).await;
