@@ -5,7 +5,6 @@ use std::sync::Arc;
 use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
 use model::{Action, Limits, Principal, RuleName, SubAction, Target, TargetKind};
 
-use crate::cedar::Scene;
 use crate::compile::BUILT_IN_ID;
 use crate::decision::Basis;
 use crate::explain::{self, Refusal};
@@ -149,12 +148,13 @@ impl Snapshot {
         matched: &[&CompiledRule],
     ) -> Result<Grant, Refusal> {
         let names = matched.iter().map(|r| r.rule.name.as_str());
+        let (principal, tool, moment) = (asked.principal, asked.tool, asked.moment);
         let request = self
             .facts
-            .request(&considered.scene, part, asked.moment, names)
+            .request(principal, tool, considered.target, part, moment, names)
             .map_err(|_| Refusal::Failed(None))?;
         let policies = considered.policies(self, matched).map_err(|_| Refusal::Failed(None))?;
-        self.ask(&request, &policies, &considered.scene.entities)
+        self.ask(&request, &policies, &considered.entities)
     }
 
     /// Cedar passes over a policy that it cannot evaluate, also one that forbids: here that is a no.
@@ -267,13 +267,13 @@ pub(crate) struct Considered<'a> {
     /// Rules whose principals, tools and targets match.
     pub(crate) rules: Vec<&'a CompiledRule>,
     raw: Vec<&'a crate::files::RawPolicy>,
-    scene: Arc<Scene>,
+    entities: Arc<Entities>,
     built_in: bool,
 }
 
 impl<'a> Considered<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, asked: Asked<'_>, target: &'a Target) -> Result<Self, String> {
-        let scene = snapshot.facts.scene(asked.principal, asked.tool, target)?;
+        let entities = snapshot.facts.entities(asked.principal, asked.tool, target)?;
         let candidates = snapshot.index.candidates(asked.principal, target);
         let rules = candidates
             .into_iter()
@@ -291,7 +291,7 @@ impl<'a> Considered<'a> {
             snapshot.raw.iter().filter(|raw| raw.may_apply(&reach)).collect()
         };
         let built_in = target.kind == TargetKind::Gateway && BUILT_IN.contains(&asked.tool.name.as_str());
-        Ok(Self { target, rules, raw, scene, built_in })
+        Ok(Self { target, rules, raw, entities, built_in })
     }
 
     /// Rules that permit and apply here, whether or not they cover the part.
@@ -300,13 +300,17 @@ impl<'a> Considered<'a> {
     }
 
     /// Rules that do not match are left out: their policies ask for the match first.
-    fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<Arc<PolicySet>, String> {
+    fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<PolicySet, String> {
+        let mut set = PolicySet::new();
         let all = self
             .built_in
             .then_some(&snapshot.built_in)
             .into_iter()
             .chain(matched.iter().map(|r| &r.policy))
             .chain(self.raw.iter().map(|raw| &raw.policy));
-        snapshot.sets.of(all)
+        for policy in all {
+            set.add(policy.clone()).map_err(|e| e.to_string())?;
+        }
+        Ok(set)
     }
 }

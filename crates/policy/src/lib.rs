@@ -12,7 +12,6 @@ mod explain;
 mod files;
 mod index;
 mod lint;
-mod listed;
 mod path;
 mod problem;
 mod rule;

@@ -1,5 +1,6 @@
 //! The gateway's own binary as a child process.
 
+use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -37,9 +38,15 @@ impl Portcullis {
     /// Starts `serve` with this configuration file and waits until `/health` answers 200. `more` comes before `serve`.
     /// With port 0 in `[listen] http` the system chooses one, which is read from the log.
     pub fn serve(binary: &Path, config: &Path, more: &[&str]) -> Self {
+        Self::serve_with_env(binary, config, more, &[])
+    }
+
+    /// The same with more variables in its environment.
+    pub fn serve_with_env(binary: &Path, config: &Path, more: &[&str], variables: &[(&str, &OsStr)]) -> Self {
         let (address, tls) = listen(config);
         let mut command = Command::new(binary);
         command.arg("--config").arg(config).args(more).arg("serve").env_remove("PORTCULLIS_CONFIG");
+        command.envs(variables.iter().copied());
         let log = config.with_extension("serve.log");
         let _ = std::fs::remove_file(&log);
         let daemon = Daemon::spawn(&mut command, &log);

@@ -2,10 +2,11 @@
 //! password comes out anywhere.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Era, HttpClient, KeyKind, Portcullis, Sshd, ToolAnswer};
+use testkit::{Era, HttpClient, KeyKind, Portcullis, SshAgent, Sshd, ToolAnswer};
 
 use crate::bytes::{contains, files_with, forms, seen};
 use crate::site::{Client, Site};
@@ -107,6 +108,157 @@ async fn a_host_that_shows_the_password_is_not_heard() {
     let withheld = journal.into_iter().filter(|e| e["event"] == "secret_in_output").count();
     assert_eq!(withheld, forms.len() + 3);
     nowhere(CANARY, site, gateway, client).await;
+}
+
+#[tokio::test]
+async fn an_operator_that_froze_itself_has_a_way_back() {
+    let site = leaking();
+    fs::write(site.sshd.home().join("leak"), CANARY).unwrap();
+    let gateway = site.serve();
+    let leak = || site.installed.run(&["call", "ssh_execute", "host=web1", "command=cat leak", "--json"]);
+    for _ in 0..3 {
+        assert_eq!(leak().json()["code"], "secret_in_output");
+    }
+    let frozen = leak();
+    assert_eq!((frozen.exit, &frozen.json()["code"]), (3, &json!("denied.lockdown")));
+    assert!(frozen.json()["hint"].as_str().unwrap().contains("portcullis reload"), "{frozen:?}");
+    // Everything else stays shut, also for whoever would go round it.
+    for verb in [vec!["secret", "list"], vec!["target", "test", "web1"], vec!["whoami", "--as", "agent"]] {
+        let refused = site.installed.run(&verb);
+        assert_eq!(refused.exit, 3, "{verb:?}: {refused:?}");
+    }
+    let lifted = site.installed.run(&["reload"]);
+    assert_eq!(lifted.exit, 0, "{lifted:?}");
+    assert!(lifted.out.contains("not frozen any more: operator"), "{lifted:?}");
+    assert_eq!(leak().json()["code"], "secret_in_output");
+    assert!(gateway.terminate().success());
+    site.verify();
+}
+
+/// Three lines of a private key's text are enough to see that none of it came out.
+fn lines_of(pem: &str) -> Vec<String> {
+    let body: Vec<&str> = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    // The first lines of an OpenSSH key are its public half.
+    body.iter().rev().take(3).map(|line| (*line).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_host_that_shows_the_private_key_is_not_heard() {
+    for kind in [KeyKind::Ed25519, KeyKind::Rsa] {
+        let sshd = Sshd::options().key_only().client_key(kind).start();
+        let (pem, user) = (sshd.client_key().pem(), sshd.user().to_owned());
+        let site = Site::of_key(sshd);
+        site.installed.edit("portcullis.toml", "metrics = \"off\"", "metrics = \"127.0.0.1:0\"");
+        let declared = key_host("web2", &site, &user);
+        site.installed.append("inventory.toml", &declared);
+        let gateway = site.serve_with(&["-vv"]);
+        let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+        let body = lines_of(&pem);
+        let whole: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+        let leaks = [
+            pem.clone(),
+            pem.replace('\n', "\r\n"),
+            pem.replace('\n', "\\n"),
+            whole,
+            format!("found {}", body[1]),
+        ];
+        for (number, leak) in leaks.iter().enumerate() {
+            fs::write(site.sshd.home().join(format!("leak-{number}")), leak).unwrap();
+            for host in ["web1", "web2"] {
+                let arguments = json!({ "host": host, "command": format!("cat leak-{number}") });
+                withheld(&site, &mut client, arguments).await;
+            }
+            assert_eq!(site.installed.run(&["reload"]).exit, 0);
+        }
+        // The public half is no secret: an agent may have to look at `authorized_keys`.
+        fs::write(site.sshd.home().join("public"), site.sshd.client_key().public_line()).unwrap();
+        let answer = client.call("ssh_execute", json!({ "host": "web1", "command": "cat public" })).await;
+        assert!(!answer.is_error(), "{answer:?}");
+        let looked_at = [looked_at(&gateway).await, client.end().await].concat();
+        assert!(gateway.terminate().success());
+        site.verify();
+        // Its own file is where the configuration has it.
+        fs::remove_file(site.installed.path("web.key")).unwrap();
+        for line in body {
+            assert!(!contains(&looked_at, line.as_bytes()), "{kind:?}");
+            assert_eq!(files_with(&line, &site.installed.path(".")), [], "{kind:?}");
+        }
+    }
+}
+
+/// The same server, with its key in a file that the inventory names and a passphrase in another.
+fn key_host(name: &str, site: &Site, user: &str) -> String {
+    let key = site.installed.path("web.key");
+    fs::write(&key, site.sshd.client_key().pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    format!(
+        "[hosts.{name}]\naddress = \"127.0.0.1\"\nport = {}\nuser = \"{user}\"\ntags = [\"web\"]\n\
+         credential = {{ key = \"web.key\" }}",
+        site.sshd.port()
+    )
+}
+
+#[tokio::test]
+async fn an_agents_key_and_a_keys_passphrase_stay_where_they_are() {
+    const PASSPHRASE: &str = "pa55-<\"&'>$ phr%se\\w/88Y";
+    let sshd = Sshd::options().key_only().start();
+    let agent = SshAgent::start(sshd.client_key());
+    let (pem, user, fingerprint) =
+        (sshd.client_key().pem(), sshd.user().to_owned(), sshd.client_key().fingerprint());
+    let site = Site::of_key(sshd);
+    site.installed.edit("portcullis.toml", "metrics = \"off\"", "metrics = \"127.0.0.1:0\"");
+    let locked = site.installed.path("locked.key");
+    fs::write(&locked, &pem).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o600)).unwrap();
+    let changed = std::process::Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", PASSPHRASE, "-f"])
+        .arg(&locked)
+        .output()
+        .unwrap();
+    assert!(changed.status.success(), "{changed:?}");
+    let place =
+        format!("address = \"127.0.0.1\"\nport = {}\nuser = \"{user}\"\ntags = [\"web\"]", site.sshd.port());
+    site.installed.append(
+        "inventory.toml",
+        &format!(
+            "[hosts.agent]\n{place}\ncredential = {{ agent = \"{fingerprint}\" }}\n\
+             [hosts.locked]\n{place}\ncredential = {{ key = \"locked.key\", passphrase = {{ file = \"locked.pass\" }} }}"
+        ),
+    );
+    site.installed.write("locked.pass", &format!("{PASSPHRASE}\n"));
+    fs::set_permissions(site.installed.path("locked.pass"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(site.sshd.home().join("leak"), format!("it was {PASSPHRASE}\n")).unwrap();
+    let gateway = site.serve_with_env(&["-vv"], &[("SSH_AUTH_SOCK", agent.socket().as_os_str())]);
+    let mut client = Client::Http(site.http(&gateway, Era::Modern).await);
+    for host in ["agent", "locked"] {
+        let answer = client.call("ssh_execute", json!({ "host": host, "command": "id -un" })).await;
+        assert_eq!(answer.structured()["stdout"], format!("{user}\n"), "{host}: {answer:?}");
+    }
+    withheld(&site, &mut client, json!({ "host": "locked", "command": "cat leak" })).await;
+    // Without its key in the agent, and with another passphrase, logins fail and tell nothing.
+    agent.forget_all();
+    site.installed.write("locked.pass", "another-passphrase-17\n");
+    // Connections that were there would be used again.
+    site.sshd.sever();
+    for host in ["agent", "locked"] {
+        let answer = client.call("ssh_execute", json!({ "host": host, "command": "id -un" })).await;
+        assert!(answer.is_error(), "{host}: {answer:?}");
+    }
+    let looked_at = [looked_at(&gateway).await, client.end().await].concat();
+    assert!(gateway.terminate().success());
+    for secret in [PASSPHRASE, "another-passphrase-17"] {
+        assert_eq!(seen(secret, &looked_at), Vec::<String>::new());
+    }
+    site.verify();
+    for file in ["locked.key", "locked.pass"] {
+        fs::remove_file(site.installed.path(file)).unwrap();
+    }
+    for secret in
+        lines_of(&pem).into_iter().chain([PASSPHRASE.to_owned(), "another-passphrase-17".to_owned()])
+    {
+        assert!(!contains(&looked_at, secret.as_bytes()));
+        assert_eq!(files_with(&secret, &site.installed.path(".")), []);
+    }
 }
 
 #[tokio::test]

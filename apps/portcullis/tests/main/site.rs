@@ -1,6 +1,7 @@
 //! A configured gateway in front of a real OpenSSH server, with everybody who may ask it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -52,13 +53,24 @@ impl Site {
 
     /// `init`, the account's password in the keystore, the host in the inventory and in known_hosts, and [`RULES`].
     pub(crate) fn of(sshd: Sshd) -> Self {
+        let site = Self::of_server(sshd);
+        site.keep("prod/web1", site.sshd.password());
+        site
+    }
+
+    fn of_server(sshd: Sshd) -> Self {
         let installed = Installed::new();
         installed.edit("portcullis.toml", "calls_per_minute = 120", "calls_per_minute = 100000");
         installed.write("known_hosts", &format!("{}\n", sshd.known_hosts_line()));
         installed.append("inventory.toml", &host("web1", sshd.port()));
         installed.write("policy/ops.toml", RULES);
-        let site = Self { sshd, installed };
-        site.keep("prod/web1", site.sshd.password());
+        Self { sshd, installed }
+    }
+
+    /// The same with the server's client key, for servers that take no password.
+    pub(crate) fn of_key(sshd: Sshd) -> Self {
+        let site = Self::of_server(sshd);
+        site.keep("prod/web1", site.sshd.client_key().pem().trim_end());
         site
     }
 
@@ -76,7 +88,12 @@ impl Site {
 
     /// Starts the gateway with more global arguments.
     pub(crate) fn serve_with(&self, more: &[&str]) -> Portcullis {
-        Portcullis::serve(&binary(), &self.installed.path("portcullis.toml"), more)
+        self.serve_with_env(more, &[])
+    }
+
+    /// Starts the gateway with more global arguments and variables.
+    pub(crate) fn serve_with_env(&self, more: &[&str], variables: &[(&str, &OsStr)]) -> Portcullis {
+        Portcullis::serve_with_env(&binary(), &self.installed.path("portcullis.toml"), more, variables)
     }
 
     /// A client over HTTP with the agent's key.
