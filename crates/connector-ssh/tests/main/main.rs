@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod dialling;
 mod host_certificates;
 mod hostile;
 mod jumps;

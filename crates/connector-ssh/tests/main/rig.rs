@@ -95,6 +95,17 @@ impl Rig {
         Self::new(sshd.host(), sshd.port(), sshd.user(), &sshd.known_hosts_line())
     }
 
+    /// The same host under a name, which this resolver knows.
+    pub(crate) fn named(mut self, name: &str, resolver: Arc<dyn connector_ssh::Resolver>) -> Self {
+        let known = std::fs::read_to_string(&self.known_hosts).unwrap();
+        std::fs::write(&self.known_hosts, known.replace(&self.host.address, name)).unwrap();
+        let connector =
+            SshConnector::new(self.settings.clone(), Arc::clone(&self.clock) as Arc<dyn model::Clock>);
+        self.connector = Arc::new(connector.with_resolver(resolver));
+        name.clone_into(&mut self.host.address);
+        self
+    }
+
     /// Another host of the same connector, which comes to know it.
     pub(crate) fn beside(&self, name: &str, sshd: &Sshd) -> Self {
         let known = std::fs::read_to_string(&self.known_hosts).unwrap();

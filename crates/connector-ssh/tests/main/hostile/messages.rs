@@ -12,6 +12,8 @@ use super::scripted::{Act, Scripted, Stage, close, data, exit_status, extended, 
 use super::wire::{self, string};
 use crate::rig::{Call, Rig, stdout};
 
+/// A message, told the client's number of the channel.
+type Message = fn(u32) -> Vec<u8>;
 /// What a call may come to.
 type Expected = &'static [ErrorCode];
 
@@ -40,7 +42,7 @@ async fn ask(stage: Stage, act: Act) -> (Result<Outcome, Failure>, Duration) {
 async fn check(cases: &[(&str, Stage, Act, Expected)]) {
     for (name, stage, act, expected) in cases {
         let (result, elapsed) = ask(*stage, *act).await;
-        let failure = result.expect_err(name);
+        let failure = result.err().unwrap_or_else(|| panic!("{name} at {stage:?} is a success"));
         assert!(expected.contains(&failure.code()), "{name} at {stage:?}: {failure:?}");
         assert!(failure.message().contains("web1"), "{name}: {failure:?}");
         assert!(elapsed < Duration::from_secs(8), "{name} at {stage:?}: {elapsed:?}");
@@ -213,7 +215,7 @@ async fn what_comes_twice_or_too_late_changes_nothing() {
 }
 
 /// Every kind of message that could be sent without end. The host reads nothing meanwhile, so that answers pile up, too.
-const FLOODS: &[(&str, fn(u32) -> Vec<u8>)] = &[
+const FLOODS: &[(&str, Message)] = &[
     ("data", |c| data(c, &[b'x'; 32_000])),
     ("empty data", |c| data(c, b"")),
     ("standard error", |c| extended(c, 1, &[b'x'; 32_000])),
@@ -264,7 +266,7 @@ async fn floods_of_any_message_take_bounded_memory_and_hold_up_nobody() {
     }
 }
 
-async fn flooded((name, message): &(&str, fn(u32) -> Vec<u8>)) {
+async fn flooded((name, message): &(&str, Message)) {
     let sshd = Sshd::start();
     let host = Scripted::start(Stage::CommandAsked, Act::Floods(*message)).await;
     let rig = Rig::new("127.0.0.1", host.port, "user", &host.known_hosts_line());

@@ -164,8 +164,8 @@ impl Host {
             }
             98 => {
                 let text = String::from_utf8_lossy(message).into_owned();
-                match text.find("printf ") {
-                    Some(at) => self.posix(&text[at..]).await,
+                match text.find("printf ").and_then(|at| text.get(at..)) {
+                    Some(probe) => self.posix(probe).await,
                     None if text.contains("exec") => {
                         self.wire.send(&of_channel(99, self.channel, &[])).await?;
                         self.reach(Stage::CommandAsked).await
