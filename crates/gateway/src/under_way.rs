@@ -123,7 +123,9 @@ impl<'a> Entered<'a> {
         let Some(why) = self.running.ended.get() else { return failure };
         let text = format!("ended by a reload, for {why}: {}", failure.message());
         let hint = failure.hint().unwrap_or("what is in force now does not permit this call");
-        Failure::new(ErrorCode::DeniedPolicyChanged, text).with_hint(hint)
+        let internal = failure.internal().unwrap_or_default();
+        let told = Failure::new(ErrorCode::DeniedPolicyChanged, text).with_hint(hint).with_retry(false);
+        if internal.is_empty() { told } else { told.with_internal(internal) }
     }
 
     /// A swap may have looked at the call before this was known of it.

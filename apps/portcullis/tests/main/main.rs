@@ -19,6 +19,7 @@ mod cyberark;
 mod environment;
 mod help;
 mod init;
+mod jumps;
 mod key;
 mod kill;
 mod master_keys;
