@@ -31,7 +31,7 @@ pub(crate) fn read(files: &[Table<'_>], sources: &Sources) -> Inventory {
         }
         hosts.extend(host);
     }
-    let inventory = Inventory::new(hosts);
+    let inventory = Inventory::new(hosts).with_default_user(default_user);
     for (name, _, table) in files.iter().filter_map(|file| file.node("hosts")).flat_map(|node| node.map()) {
         check_way(&inventory, name, &table);
     }
@@ -96,6 +96,10 @@ fn alias(name: &str, place: &Place<'_>, table: &Table<'_>) -> Option<TargetName>
         return None;
     }
     let alias = TargetName::parse(name).map_err(|wrong| place.error(wrong)).ok()?;
+    if name.contains(':') {
+        place.error(format!("`{name}` is not a target name: 1 to 128 of `a-z A-Z 0-9 _ - . @`"));
+        return None;
+    }
     let address = table.node("address").and_then(|node| node.text());
     if name.parse::<IpAddr>().is_ok() && address.is_some_and(|address| address != name) {
         place.error(
@@ -140,6 +144,7 @@ fn host(
             Some(_) | None => Resolve::Gateway,
         },
         notes,
+        declared: true,
     })
 }
 

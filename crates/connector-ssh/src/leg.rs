@@ -231,7 +231,7 @@ impl<'a> Leg<'a> {
             address: self.known_as.clone(),
             port: self.host.port,
             now: ground.now,
-            insecure: ground.settings.insecure_hostkey,
+            insecure: ground.settings.insecure_hostkey && self.host.declared,
         }
     }
 

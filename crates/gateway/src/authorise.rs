@@ -1,7 +1,10 @@
 //! Stage 3: the decision.
 
-use model::{Action, Principal};
-use policy::{Allowed, Denial, Moment};
+use std::borrow::Cow;
+
+use ipnet::IpNet;
+use model::{Action, Principal, Target, TargetKind};
+use policy::{Allowed, Denial, Moment, NetworkFence};
 
 use crate::discharge::over_rate;
 use crate::gateway::Gateway;
@@ -38,5 +41,17 @@ pub(crate) fn decide(
 ) -> Result<Allowed, Denial> {
     let now = gateway.clock.now();
     let moment = Moment { hour: now.hour(), weekday: now.weekday() };
-    live.snapshot.authorise(principal, action, moment, live.fallback_limits(), &live.network)
+    let fence = fence(live, &action.target);
+    live.snapshot.authorise(principal, action, moment, live.fallback_limits(), &fence)
+}
+
+/// `[network]`; and a host outside of the inventory is none that is inside: whoever asks for one by another name is told
+/// to ask for it by its own, under which rules know it.
+fn fence<'a>(live: &'a Live, target: &Target) -> Cow<'a, NetworkFence> {
+    if target.kind != TargetKind::Outside {
+        return Cow::Borrowed(&live.network);
+    }
+    let mut fence = live.network.clone();
+    fence.block.extend(live.inventory.literal_addresses().map(IpNet::from));
+    Cow::Owned(fence)
 }

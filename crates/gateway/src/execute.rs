@@ -1,5 +1,6 @@
 //! Stage 7: the act itself.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use audit::{CompletionFacts, Intended, Journal, JournalError, Pending};
 use broker::Lease;
-use model::{ErrorCode, Failure, Host, Outcome, TargetName};
+use model::{ErrorCode, Failure, Host, Outcome, Target};
 use tools::{SubEvents, Tool, ToolRun};
 
 use crate::desk::GatewayDesk;
@@ -26,14 +27,18 @@ const BEYOND_THE_CUT: u64 = 64 * 1024;
 /// The inventory entry of an action's target, and the jump hosts on the way to it.
 #[derive(Clone)]
 pub(crate) struct Reached<'a> {
-    pub(crate) host: Option<&'a Host>,
+    pub(crate) host: Option<Cow<'a, Host>>,
     pub(crate) hops: Vec<&'a Host>,
 }
 
 /// Where an action's target is and how it is reached; nothing for acts on the gateway.
-pub(crate) fn reach<'a>(live: &'a Live, target: &TargetName) -> Result<Reached<'a>, Failure> {
-    let host = live.inventory.host(target);
-    let hops = host.map(|host| live.inventory.way(host)).transpose();
+pub(crate) fn reach<'a>(live: &'a Live, target: &Target) -> Result<Reached<'a>, Failure> {
+    let host = live.inventory.reached(target);
+    let hops = match &host {
+        Some(Cow::Borrowed(host)) => live.inventory.way(host).map(Some),
+        // Nothing is declared of a host outside of the inventory, and so no way through others.
+        Some(Cow::Owned(_)) | None => Ok(None),
+    };
     let hops = hops.map_err(|wrong| Failure::new(ErrorCode::Internal, wrong.to_string()))?;
     Ok(Reached { host, hops: hops.unwrap_or_default() })
 }
@@ -61,7 +66,7 @@ pub(crate) async fn execute(
     };
     let run = ToolRun {
         lease,
-        host: reached.host,
+        host: reached.host.as_deref(),
         hops: &reached.hops,
         inventory: &live.inventory,
         shell: &*gateway.shell,

@@ -84,8 +84,8 @@ async fn stages(
     facts::permitted(facts, &permit);
     let entered = Entered::new(gateway, live, pending.id(), call, &action);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
-    let reached = reach(live, &action.target.name)?;
-    let lease = gateway.broker.lease(intended, reached.host, &reached.hops).await?;
+    let reached = reach(live, &action.target)?;
+    let lease = gateway.broker.lease(intended, reached.host.as_deref(), &reached.hops).await?;
     let result = execute(gateway, live, &resolved.tool, &reached, &lease, call, &entered).await;
     let scanner = Scanner::new(lease.secrets());
     facts::executed(facts, &scanner, &result);

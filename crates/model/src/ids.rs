@@ -63,8 +63,9 @@ name!(
     ToolSet, "tool set", 32, |c| c.is_ascii_lowercase() || c == '-', "1 to 32 of `a-z -`"
 );
 name!(
-    /// An inventory entry's alias, or `gateway` for the gateway itself.
-    TargetName, "target name", 128, plain, "1 to 128 of `a-z A-Z 0-9 _ - . @`"
+    /// An inventory entry's alias, `gateway` for the gateway itself, or the address of a host outside of the inventory
+    /// (of which only IPv6 addresses have a `:`).
+    TargetName, "target name", 128, |c| plain(c) || c == ':', "1 to 128 of `a-z A-Z 0-9 _ - . @`"
 );
 name!(
     /// A rule's name, as its author wrote it.

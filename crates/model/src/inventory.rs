@@ -1,19 +1,37 @@
 //! What the operator declared: the hosts and how each is reached.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
+use crate::target::one_spelling;
 use crate::{CredentialPattern, CredentialRef, CredentialSpec, Target, TargetKind, TargetName};
 
 /// All declared targets, checked. Immutable; a reload makes another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Inventory {
     hosts: BTreeMap<TargetName, Host>,
+    /// By the one spelling of their addresses.
+    at: BTreeMap<String, Vec<TargetName>>,
+    default_user: Option<String>,
 }
 
 impl Inventory {
     /// Takes hosts over; of two with one name the later wins (the configuration refuses that before).
     pub fn new(hosts: impl IntoIterator<Item = Host>) -> Self {
-        Self { hosts: hosts.into_iter().map(|host| (host.name.clone(), host)).collect() }
+        let hosts: BTreeMap<_, _> = hosts.into_iter().map(|host| (host.name.clone(), host)).collect();
+        let mut at: BTreeMap<String, Vec<TargetName>> = BTreeMap::new();
+        for host in hosts.values() {
+            at.entry(spelled(&host.address)).or_default().push(host.name.clone());
+        }
+        Self { hosts, at, default_user: None }
+    }
+
+    /// The account on hosts outside of the inventory, when the credential does not bring one.
+    #[must_use]
+    pub fn with_default_user(mut self, user: Option<String>) -> Self {
+        self.default_user = user;
+        self
     }
 
     /// All hosts, by name.
@@ -26,13 +44,40 @@ impl Inventory {
         self.hosts.get(name)
     }
 
-    /// What an agent may write as `host`: an alias, or the exact address of exactly one entry.
+    /// What an agent may write as `host`: an alias, or the address of exactly one entry, in any spelling.
     pub fn find_host(&self, alias_or_address: &str) -> Option<&Host> {
         if let Some(host) = TargetName::parse(alias_or_address).ok().and_then(|name| self.hosts.get(&name)) {
             return Some(host);
         }
-        let mut matching = self.hosts.values().filter(|host| host.address == alias_or_address);
-        matching.next().filter(|_| matching.next().is_none())
+        match self.at.get(&spelled(alias_or_address))?.as_slice() {
+            [only] => self.hosts.get(only),
+            [..] => None,
+        }
+    }
+
+    /// A host that is not declared, by its address: neither an alias nor the address of any entry.
+    pub fn outside(&self, address: &str) -> Option<Host> {
+        let target = Target::outside(address)?;
+        let declared = self.hosts.contains_key(&target.name) || self.at.contains_key(target.name.as_str());
+        (!declared).then(|| self.stranger(&target.name))
+    }
+
+    /// The host that an action's target stands for; none for the gateway.
+    pub fn reached(&self, target: &Target) -> Option<Cow<'_, Host>> {
+        match target.kind {
+            TargetKind::Gateway => None,
+            TargetKind::Host => self.host(&target.name).map(Cow::Borrowed),
+            TargetKind::Outside => Some(Cow::Owned(self.stranger(&target.name))),
+        }
+    }
+
+    /// Every address that an entry has as a literal one.
+    pub fn literal_addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.hosts.values().filter_map(|host| host.address.parse::<IpAddr>().ok()).map(|ip| ip.to_canonical())
+    }
+
+    fn stranger(&self, name: &TargetName) -> Host {
+        Host { declared: false, user: self.default_user.clone(), ..Host::new(name.clone(), name.as_str()) }
     }
 
     /// The jump hosts on the way to a host, the one that is dialled first coming first.
@@ -63,6 +108,10 @@ impl Inventory {
             }
         }
     }
+}
+
+fn spelled(address: &str) -> String {
+    one_spelling(address).unwrap_or_else(|| address.to_owned())
 }
 
 fn passed_twice<'a>(host: &Host, way: &[&'a Host]) -> Option<&'a Host> {
@@ -119,6 +168,8 @@ pub struct Host {
     pub resolve: Resolve,
     /// A note for people and agents.
     pub notes: Option<String>,
+    /// Whether the inventory declares it; else only its address is known, and a rule that names the address.
+    pub declared: bool,
 }
 
 impl Host {
@@ -126,7 +177,7 @@ impl Host {
     pub fn target(&self) -> Target {
         Target {
             name: self.name.clone(),
-            kind: TargetKind::Host,
+            kind: if self.declared { TargetKind::Host } else { TargetKind::Outside },
             tags: self.tags.clone(),
             address: Some(self.address.clone()),
         }
@@ -147,6 +198,7 @@ impl Host {
             jump: Vec::new(),
             resolve: Resolve::default(),
             notes: None,
+            declared: true,
         }
     }
 
@@ -155,9 +207,11 @@ impl Host {
         self.credential.iter().flat_map(CredentialSpec::stored).map(CredentialRef::source)
     }
 
-    /// Whether a handle for this credential may be used here, as far as the inventory says.
+    /// Whether a handle for this credential may be used here, as far as the inventory says. Of a host outside it says
+    /// nothing: there the rules decide alone.
     pub fn admits(&self, credential: &CredentialRef) -> bool {
-        self.credential == Some(CredentialSpec::Stored(credential.clone()))
+        !self.declared
+            || self.credential == Some(CredentialSpec::Stored(credential.clone()))
             || self.credentials.iter().any(|pattern| pattern.covers(credential))
     }
 }

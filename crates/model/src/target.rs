@@ -1,6 +1,7 @@
 //! What a connector can reach.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use crate::TargetName;
 
@@ -9,8 +10,10 @@ use crate::TargetName;
 pub enum TargetKind {
     /// The gateway itself: `whoami`, `explain`, operators' verbs.
     Gateway,
-    /// A machine with a shell.
+    /// A machine with a shell that the inventory declares.
     Host,
+    /// A machine that the inventory does not declare: nothing is known of it but the address it was asked for by.
+    Outside,
 }
 
 impl TargetKind {
@@ -19,6 +22,7 @@ impl TargetKind {
         match self {
             Self::Gateway => "gateway",
             Self::Host => "host",
+            Self::Outside => "outside",
         }
     }
 }
@@ -26,7 +30,7 @@ impl TargetKind {
 /// A target as policy sees it: its identity and tags, nothing about how to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// The inventory alias.
+    /// The inventory alias; the address for a host outside of the inventory.
     pub name: TargetName,
     /// What it is.
     pub kind: TargetKind,
@@ -48,6 +52,86 @@ impl Target {
         }
     }
 
+    /// A host that the inventory does not declare, by the one spelling of its address.
+    ///
+    /// `None` for what is neither a literal address of one machine nor a host name that resolvers can only read as a
+    /// name.
+    pub fn outside(address: &str) -> Option<Self> {
+        let address = one_spelling(address)?;
+        let name = TargetName::parse(&address).ok()?;
+        let kind = TargetKind::Outside;
+        Some(Self { name, kind, tags: BTreeSet::new(), address: Some(address) })
+            .filter(|t| t.name.as_str() != Self::GATEWAY)
+    }
+
+    /// The address if it is written as a literal one; what a name resolves to is known at the dial alone.
+    pub fn literal_address(&self) -> Option<IpAddr> {
+        self.address.as_deref()?.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    }
+
     /// The reserved name of the gateway.
     pub const GATEWAY: &'static str = "gateway";
+}
+
+/// An address in the one spelling that all its spellings have: `WEB1.example.` is `web1.example`, and
+/// `::ffff:10.0.0.1` is `10.0.0.1`.
+pub(crate) fn one_spelling(address: &str) -> Option<String> {
+    if let Ok(literal) = address.parse::<IpAddr>() {
+        let literal = literal.to_canonical();
+        let one = !literal.is_unspecified() && !literal.is_multicast();
+        return one.then(|| literal.to_string());
+    }
+    let name = address.strip_suffix('.').unwrap_or(address).to_ascii_lowercase();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    // To some resolvers a last label of digits makes an address: `2130706433` is `127.0.0.1`.
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
+    (name.len() <= 128 && name.split('.').all(label) && !numeric).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    #[test]
+    fn a_host_outside_has_one_spelling() {
+        for (written, name) in [
+            ("10.0.0.5", "10.0.0.5"),
+            ("::ffff:10.0.0.5", "10.0.0.5"),
+            ("2001:DB8:0::1", "2001:db8::1"),
+            ("DB.Internal.", "db.internal"),
+            ("db_1", "db_1"),
+        ] {
+            let target = Target::outside(written).unwrap();
+            assert_eq!((target.name.as_str(), target.address.as_deref()), (name, Some(name)));
+        }
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "-a",
+            "a/b",
+            "a:22",
+            "[::1]",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "127.1",
+            "10.0.0.010",
+            "fe80::1%eth0",
+            "gateway",
+            "d\u{e9}.x",
+            "a@b",
+        ] {
+            assert!(Target::outside(wrong).is_none(), "{wrong}");
+        }
+    }
 }

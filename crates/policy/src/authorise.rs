@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
+use ipnet::IpNet;
 use model::{Action, Limits, Principal, RuleName, SubAction, Target, TargetKind};
 
 use crate::compile::BUILT_IN_ID;
@@ -22,6 +23,8 @@ pub(crate) struct Grant {
     pub(crate) rules: Vec<RuleName>,
     pub(crate) limits: Limits,
     pub(crate) approvals: Vec<ApprovalRequirement>,
+    /// Each with the rule that sets it.
+    pub(crate) fences: Vec<(RuleName, NetworkFence)>,
 }
 
 /// Who asks, for which tool, when.
@@ -54,7 +57,11 @@ impl Snapshot {
         let (grant, parts) = self.decide(asked, &action.target, &action.parts)?;
         action.parts = parts;
         let limits = grant.limits.or(fallback).strictest(action.limits);
-        let fences = Fences { network: network.clone(), rules: Vec::new() };
+        if let Some(denial) = explain::undiallable(&action.target, network, &grant.fences) {
+            return Err(denial);
+        }
+        let rules = grant.fences.into_iter().map(|(_, fence)| fence).collect();
+        let fences = Fences { network: network.clone(), rules };
         let obligations = Obligations { approvals: grant.approvals };
         let basis = Basis { rules: grant.rules, limits, fences, snapshot: self.hash() };
         Ok(Allowed::new(principal.clone(), action, basis, obligations))
@@ -122,11 +129,13 @@ impl Snapshot {
             return Err(Refusal::Opaque(reason));
         }
         let mut grant = self.evaluate(asked, considered, part, &matched)?;
-        // A Cedar file's permit alone is none for what cannot be understood: a rule must name it.
-        if let Some(reason) = read.opaque()
-            && !matched.iter().any(|r| permits(r) && grant.rules.contains(&r.rule.name))
-        {
-            return Err(Refusal::Opaque(reason));
+        // A Cedar file's permit alone is none for what cannot be understood, nor for a host that is not declared: a
+        // rule must name it.
+        let named = || matched.iter().any(|r| permits(r) && grant.rules.contains(&r.rule.name));
+        match read.opaque() {
+            Some(reason) if !named() => return Err(Refusal::Opaque(reason)),
+            None if considered.target.kind == TargetKind::Outside && !named() => return Err(Refusal::NoRule),
+            Some(_) | None => {}
         }
         let reworded = |r: &&&CompiledRule| {
             r.rule.approval.is_some() && !r.rule.covers(&read) && r.rule.covers_widely(&read)
@@ -137,6 +146,7 @@ impl Snapshot {
             let wider = self.evaluate(asked, considered, part, &all)?;
             grant.add(Grant { rules: Vec::new(), ..wider });
         }
+        grant.fences.extend(considered.forbidden_networks(&read));
         Ok(grant)
     }
 
@@ -210,8 +220,13 @@ fn grant(origins: &[Origin<'_>]) -> Grant {
             within: approval.within,
             reason: approval.reason,
         });
+        let fences = match origin {
+            Origin::Rule(_, compiled) => compiled.rule.networks.clone(),
+            Origin::BuiltIn | Origin::Cedar(_) | Origin::Unknown => None,
+        };
+        let fences = origin.name().zip(fences).into_iter().collect();
         let rules = origin.name().into_iter().collect();
-        grant.add(Grant { rules, limits, approvals: approvals.into_iter().collect() });
+        grant.add(Grant { rules, limits, approvals: approvals.into_iter().collect(), fences });
     }
     grant
 }
@@ -227,6 +242,11 @@ impl Grant {
         for approval in other.approvals {
             if !self.approvals.contains(&approval) {
                 self.approvals.push(approval);
+            }
+        }
+        for fence in other.fences {
+            if !self.fences.contains(&fence) {
+                self.fences.push(fence);
             }
         }
         self.limits = self.limits.strictest(other.limits);
@@ -266,6 +286,8 @@ pub(crate) struct Considered<'a> {
     pub(crate) target: &'a Target,
     /// Rules whose principals, tools and targets match.
     pub(crate) rules: Vec<&'a CompiledRule>,
+    /// Rules that forbid, on networks that the target's name may lead to.
+    fencing: Vec<(&'a CompiledRule, Vec<IpNet>)>,
     raw: Vec<&'a crate::files::RawPolicy>,
     entities: Arc<Entities>,
     built_in: bool,
@@ -275,15 +297,18 @@ impl<'a> Considered<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, asked: Asked<'_>, target: &'a Target) -> Result<Self, String> {
         let entities = snapshot.facts.entities(asked.principal, asked.tool, target)?;
         let candidates = snapshot.index.candidates(asked.principal, target);
-        let rules = candidates
-            .into_iter()
-            .filter_map(|at| snapshot.rules.get(usize::try_from(at).ok()?))
-            .filter(|r| {
-                r.rule.names_tool(asked.tool)
-                    && r.rule.names_principal(asked.principal)
-                    && r.rule.names_target(target)
-            })
-            .collect();
+        let (mut rules, mut fencing) = (Vec::new(), Vec::new());
+        for r in candidates.into_iter().filter_map(|at| snapshot.rules.get(usize::try_from(at).ok()?)) {
+            if !(r.rule.names_tool(asked.tool) && r.rule.names_principal(asked.principal)) {
+                continue;
+            }
+            if r.rule.names_target(target) {
+                rules.push(r);
+            } else {
+                let networks = r.rule.forbidden_networks(target);
+                fencing.extend((!networks.is_empty()).then_some((r, networks)));
+            }
+        }
         let raw = if snapshot.raw.is_empty() {
             Vec::new()
         } else {
@@ -291,12 +316,23 @@ impl<'a> Considered<'a> {
             snapshot.raw.iter().filter(|raw| raw.may_apply(&reach)).collect()
         };
         let built_in = target.kind == TargetKind::Gateway && BUILT_IN.contains(&asked.tool.name.as_str());
-        Ok(Self { target, rules, raw, entities, built_in })
+        Ok(Self { target, rules, fencing, raw, entities, built_in })
     }
 
     /// Rules that permit and apply here, whether or not they cover the part.
     pub(crate) fn permits(&self) -> impl Iterator<Item = &'a CompiledRule> {
         self.rules.iter().copied().filter(|r| r.rule.effect == Effect::Permit)
+    }
+
+    /// What a rule forbids on a network holds at the dial, where the target's address is known. Its condition `when` is
+    /// taken to hold.
+    fn forbidden_networks<'b>(
+        &'b self,
+        part: &'b Part<'_>,
+    ) -> impl Iterator<Item = (RuleName, NetworkFence)> + 'b {
+        self.fencing.iter().filter(|(r, _)| r.rule.covers(part)).map(|(r, networks)| {
+            (r.rule.name.clone(), NetworkFence { allow: Vec::new(), block: networks.clone() })
+        })
     }
 
     /// Rules that do not match are left out: their policies ask for the match first.

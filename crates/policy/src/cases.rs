@@ -1,10 +1,11 @@
 //! `policy test`: a table of what should be decided, and what is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use model::{
     Action, CredentialRef, CredentialUse, ErrorCode, GroupName, Limits, Principal, PrincipalId, SubAction,
-    Target, ToolName,
+    Target, TargetName, ToolName,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,9 +36,11 @@ pub struct RawCase {
     pub groups: Option<Vec<String>>,
     /// The tool, or `operator:VERB`.
     pub tool: String,
-    /// The target's alias; `gateway` when left out.
+    /// The target's alias or address; `gateway` when left out.
     #[serde(alias = "host")]
     pub target: Option<String>,
+    /// The literal address that would be dialled, to test `networks`.
+    pub address: Option<String>,
     /// The shell line, for tools that run commands.
     pub command: Option<String>,
     /// `SOURCE:SAFE/OBJECT`, for `get_credential`.
@@ -168,7 +171,14 @@ fn decide(snapshot: &Snapshot, case: &RawCase, facts: &CaseFacts) -> Result<Deci
         limits: Limits::default(),
         arguments: serde_json::Value::Null,
     };
+    let address = address(case)?;
     Ok(match snapshot.authorise(&principal, action, moment, Limits::default(), &NetworkFence::default()) {
+        Ok(allowed) if address.is_some_and(|address| !allowed.fences().admits_address(address)) => Decided {
+            decided: Expected::Deny,
+            rules: allowed.rules().iter().map(ToString::to_string).collect(),
+            code: Some(ErrorCode::DeniedNetwork),
+            reason: Some("the fences of the permitting rules do not admit the address".to_owned()),
+        },
         Ok(allowed) => Decided {
             decided: if allowed.obligations().approvals.is_empty() {
                 Expected::Allow
@@ -219,13 +229,33 @@ fn tool(case: &RawCase, facts: &CaseFacts) -> Result<ToolFacts, String> {
 fn target(case: &RawCase, facts: &CaseFacts) -> Result<Target, String> {
     match case.target.as_deref() {
         None | Some(Target::GATEWAY) => Ok(Target::gateway()),
-        Some(alias) => facts
-            .targets
-            .iter()
-            .find(|target| target.name.as_str() == alias)
-            .cloned()
-            .ok_or_else(|| format!("`target`: no target is called `{alias}`")),
+        Some(written) => {
+            let alias = facts.targets.iter().find(|target| target.name.as_str() == written);
+            let outside = Target::outside(written);
+            let same = |target: &&Target| {
+                let address = target.address.as_deref();
+                address == Some(written)
+                    || (outside.is_some()
+                        && address.and_then(Target::outside).map(|t| t.name)
+                            == outside.as_ref().map(|t| t.name.clone()))
+            };
+            let target = alias.or_else(|| facts.targets.iter().find(same)).cloned();
+            target
+                .or_else(|| outside.clone().filter(|target| by_address(&target.name)))
+                .ok_or_else(|| format!("`target`: no target is called `{written}`"))
+        }
     }
+}
+
+/// A mistyped alias must not pass for a host outside of the inventory: those have a dot or a colon.
+fn by_address(name: &TargetName) -> bool {
+    name.as_str().contains(['.', ':'])
+}
+
+fn address(case: &RawCase) -> Result<Option<IpAddr>, String> {
+    let parse =
+        |text: &String| text.parse().map_err(|_| format!("`address`: `{text}` is no literal address"));
+    case.address.as_ref().map(parse).transpose()
 }
 
 fn moment(case: &RawCase) -> Result<Moment, String> {

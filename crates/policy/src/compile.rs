@@ -234,6 +234,8 @@ fn hash(rules: &[CompiledRule], files: &[CedarFile]) -> SnapshotHash {
             "reads": files(FileAccess::Read),
             "writes": files(FileAccess::Write),
             "credentials": credentials,
+            "networks": rule.networks.as_ref().map(|networks| format!("{networks:?}")),
+            "targets": format!("{:?}", rule.targets),
             "limits": format!("{:?}", rule.limits),
             "approval": approval,
         });

@@ -1,11 +1,11 @@
 //! Why not, and what would do: never more than the principal can already find out, never a way around an approval.
 
-use model::{ErrorCode, FileAccess, LexicalPath, RuleName, SimpleCommand, SubAction};
+use model::{ErrorCode, FileAccess, LexicalPath, RuleName, SimpleCommand, SubAction, Target};
 
 use crate::authorise::{Asked, Considered};
 use crate::command::{self, CommandPattern, WordPattern};
 use crate::rule::{Part, Rule};
-use crate::{Denial, Snapshot};
+use crate::{Denial, NetworkFence, Snapshot};
 
 /// Most lines that a denial offers, and most that are tried for it.
 const MAX_OFFERED: usize = 5;
@@ -32,6 +32,26 @@ pub(crate) fn nothing_asked() -> Denial {
 pub(crate) fn unsayable() -> Denial {
     let reason = "the facts of the call could not be put to the policy, so nothing is permitted".to_owned();
     plain(ErrorCode::DeniedForbidden, None, reason)
+}
+
+/// The denial of a target that no connector could dial, because its address is written and a fence refuses it.
+pub(crate) fn undiallable(
+    target: &Target,
+    network: &NetworkFence,
+    rules: &[(RuleName, NetworkFence)],
+) -> Option<Denial> {
+    let address = target.literal_address()?;
+    let (rule, by) = if network.admits(address) {
+        let (rule, _) = rules.iter().find(|(_, fence)| !fence.admits(address))?;
+        (Some(rule.clone()), format!("`networks` of rule `{rule}`"))
+    } else {
+        (None, "`[network]` of the configuration".to_owned())
+    };
+    let reason = format!("{by} does not let `{}` be dialled at `{address}`", target.name);
+    let mut denial = plain(ErrorCode::DeniedNetwork, rule, reason);
+    denial.hint =
+        Some("the operator decides on networks; of several rules each must admit the address".to_owned());
+    Some(denial)
 }
 
 pub(crate) fn denial(

@@ -66,11 +66,19 @@ impl Index {
         let positive = || expr.factors.iter().filter(|factor| !factor.negated).map(|factor| &factor.of);
         let alias = positive().find_map(|factor| match factor {
             TargetFactor::Alias(name) => Some(name.as_str()),
-            TargetFactor::Any | TargetFactor::Aliases(_) | TargetFactor::Tag(_) => None,
+            TargetFactor::Any
+            | TargetFactor::Aliases(_)
+            | TargetFactor::Tag(_)
+            | TargetFactor::Address(_)
+            | TargetFactor::Name(_) => None,
         });
         let tag = positive().find_map(|factor| match factor {
             TargetFactor::Tag(tag) => Some(tag.as_str()),
-            TargetFactor::Any | TargetFactor::Aliases(_) | TargetFactor::Alias(_) => None,
+            TargetFactor::Any
+            | TargetFactor::Aliases(_)
+            | TargetFactor::Alias(_)
+            | TargetFactor::Address(_)
+            | TargetFactor::Name(_) => None,
         });
         match (alias, tag) {
             (Some(alias), _) => self.place.intern(Kind::Name, alias),

@@ -29,6 +29,6 @@ pub use decision::{
 };
 pub use files::CedarFile;
 pub use problem::{LintWarning, Place, RuleProblem};
-pub use rule::{RawApproval, RawLimits, RawRule, RawRules, Rule};
+pub use rule::{RawApproval, RawLimits, RawNetworks, RawRule, RawRules, Rule};
 pub use snapshot::{Moment, Snapshot};
 pub use vocabulary::{ToolFacts, Vocabulary};

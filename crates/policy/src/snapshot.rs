@@ -83,7 +83,9 @@ impl Snapshot {
             || rules(Effect::Permit).next().is_some()
             || self.raw.iter().any(|raw| raw.permits_somewhere(&self.facts, principal, tool));
         let everywhere = |rule: &Rule| {
-            rule.targets.iter().any(|expr| expr.is_any() || (built_in && expr.matches(&Target::gateway())))
+            rule.targets
+                .iter()
+                .any(|expr| expr.is_any() || (built_in && expr.matches(&Target::gateway(), rule.effect)))
         };
         let forbidden = rules(Effect::Forbid)
             .any(|rule| rule.is_about_everything() && rule.when.is_none() && everywhere(rule))
@@ -106,7 +108,8 @@ impl Snapshot {
             .filter(|rule| rule.names_principal(principal) && rule.names_target(target))
             .collect();
         let permitted = here.iter().any(|rule| rule.effect == Effect::Permit)
-            || self.raw.iter().any(|raw| raw.permits_something(&self.facts, principal, target));
+            || (target.kind != TargetKind::Outside
+                && self.raw.iter().any(|raw| raw.permits_something(&self.facts, principal, target)));
         let all_tools = |rule: &Rule| rule.tools.contains(&ToolSelector::Any);
         let forbidden =
             here.iter().any(|rule| {

@@ -15,6 +15,8 @@ mod fuzz;
 #[cfg(test)]
 mod judge;
 #[cfg(test)]
+mod networks;
+#[cfg(test)]
 mod opaque;
 #[cfg(test)]
 mod properties;

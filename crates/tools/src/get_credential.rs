@@ -1,10 +1,12 @@
 //! `get_credential`: a handle for the right to use a credential, never the credential.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 use broker::IssueRequest;
 use model::{
-    Action, Answer, CredentialRef, CredentialUse, ErrorCode, Failure, Limits, Outcome, SubAction, Target,
-    Tier, ToolName,
+    Action, Answer, CredentialRef, CredentialUse, ErrorCode, Failure, Host, Limits, Outcome, SubAction,
+    Target, Tier, ToolName,
 };
 use serde_json::{Map, Value, json};
 
@@ -58,12 +60,16 @@ impl Tool for GetCredential {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<Action, Failure> {
-        let credential = named_credential(arguments, scene)?;
         let narrowed = text(arguments, "target").map(|target| scene.host(target)).transpose()?;
-        let parts: Vec<SubAction> = scene
-            .inventory
-            .hosts()
-            .filter(|host| narrowed.is_none_or(|only| only.name == host.name) && host.admits(&credential))
+        let credential = named_credential(arguments, scene, narrowed.as_deref())?;
+        // A host outside of the inventory is never among the targets unless it is named.
+        let targets: Vec<&Host> = match &narrowed {
+            Some(only) => vec![only],
+            None => scene.inventory.hosts().collect(),
+        };
+        let parts: Vec<SubAction> = targets
+            .into_iter()
+            .filter(|host| host.admits(&credential))
             .map(|host| SubAction::Credential { credential: credential.clone(), target: host.target() })
             .collect();
         if parts.is_empty() {
@@ -89,7 +95,7 @@ impl Tool for GetCredential {
         for part in &action.parts {
             if let SubAction::Credential { credential, target } = part {
                 wanted = Some(credential.clone());
-                targets.extend(run.inventory.host(&target.name).cloned());
+                targets.extend(run.inventory.reached(target).map(Cow::into_owned));
             }
         }
         let credential =
@@ -131,7 +137,11 @@ fn host_tool() -> Result<ToolName, Failure> {
     ToolName::parse("ssh_execute").map_err(|wrong| Failure::new(ErrorCode::Internal, wrong.to_string()))
 }
 
-fn named_credential(arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<CredentialRef, Failure> {
+fn named_credential(
+    arguments: &Map<String, Value>,
+    scene: Scene<'_>,
+    only: Option<&Host>,
+) -> Result<CredentialRef, Failure> {
     let (safe, object) = (required(arguments, "safe")?, required(arguments, "object_name")?);
     let named = |source: &str| {
         CredentialRef::new(source, safe, object)
@@ -148,7 +158,8 @@ fn named_credential(arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<
     let mut could_answer = Vec::new();
     for source in scene.sources {
         let credential = named(source)?;
-        if scene.inventory.hosts().any(|host| host.admits(&credential) && (scene.sees)(&host.target())) {
+        let admits = |host: &Host| host.admits(&credential) && (scene.sees)(&host.target());
+        if only.filter(|host| !host.declared).is_some_and(admits) || scene.inventory.hosts().any(admits) {
             could_answer.push(credential);
         }
     }

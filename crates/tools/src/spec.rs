@@ -1,5 +1,6 @@
 //! What every tool has.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -73,9 +74,12 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// The host an agent means by an alias or an exact address, if it may know of it.
-    pub fn host(&self, alias_or_address: &str) -> Result<&'a Host, Failure> {
-        self.inventory.find_host(alias_or_address).filter(|host| (self.sees)(&host.target())).ok_or_else(|| {
+    /// The host an agent means by an alias or an address, if it may know of it. A host that the inventory does not
+    /// declare it may know of when a rule names its address.
+    pub fn host(&self, alias_or_address: &str) -> Result<Cow<'a, Host>, Failure> {
+        let declared = self.inventory.find_host(alias_or_address).map(Cow::Borrowed);
+        let found = declared.or_else(|| self.inventory.outside(alias_or_address).map(Cow::Owned));
+        found.filter(|host| (self.sees)(&host.target())).ok_or_else(|| {
             let shown: String = alias_or_address.chars().take(80).collect();
             Failure::new(ErrorCode::TargetUnknown, format!("there is no host `{shown}`"))
                 .with_hint("give an alias or the exact address of a host in the inventory; read `portcullis://hosts` for those you may use")

@@ -17,7 +17,7 @@ const RULE: &[Key] = &[
     ),
     key("forbid", Kind::List(&Kind::Text), "What the rule forbids, in the same words; wins over every `allow`."),
     key("principals", Kind::List(&Kind::Text), "Who: ids, `group:NAME`, `*`.").required(),
-    key("targets", Kind::List(&Kind::Text), "On what: aliases with `*`, `tag:a & !tag:b`, `*`.").required(),
+    key("targets", Kind::List(&Kind::Text), "On what: aliases with `*`, `tag:a & !tag:b`, `*`; hosts outside of the inventory by `address:10.0.0.0/8` or `name:*.internal`.").required(),
     key(
         "commands",
         Kind::List(&Kind::Text),
@@ -36,6 +36,7 @@ const RULE: &[Key] = &[
         .or("in `allow`: none; in `forbid`: any"),
     key("credentials", Kind::List(&Kind::Text), "Credentials that `get_credential` may issue handles for: `SOURCE:SAFE/OBJECT` with `*`, or `**`.")
         .or("in `allow`: none; in `forbid`: any"),
+    key("networks", Kind::Table(NETWORKS), "Networks that what this rule permits may dial, checked at the dial; of several permitting rules each must admit the address.").or("all that `[network]` admits"),
     key("limits", Kind::Table(LIMITS), "What bounds calls that this rule permits; the smallest of several rules wins.").or("`[limits]`"),
     key("approval", Kind::Table(APPROVAL), "Humans who must say yes first. Approvers cannot be configured yet, so such a rule ends in `approval.required`."),
     key("when", Kind::Text, "A Cedar condition, such as `context.time.hour >= 8`.").or("always"),
@@ -43,7 +44,11 @@ const RULE: &[Key] = &[
     later("cmdlets"),
     later("paths"),
     later("arguments"),
-    later("networks"),
+];
+
+const NETWORKS: &[Key] = &[
+    key("allow", Kind::List(&Kind::Text), "Only these.").or("everything"),
+    key("block", Kind::List(&Kind::Text), "Never these; wins over `allow`.").or("`[]`"),
 ];
 
 const LIMITS: &[Key] = &[

@@ -225,13 +225,12 @@ fn what_comes_later_in_rules() {
     check(
         "policy/ops.toml",
         &[(
-            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nnetworks = {}\nstatements = []\ncmdlets = []\npaths = []\narguments = {}",
+            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nstatements = []\ncmdlets = []\npaths = []\narguments = {}",
             &[
-                "policy/ops.toml 6:1 rule[0].networks: comes with a later version of Portcullis",
-                "policy/ops.toml 7:1 rule[0].statements: comes with a later version of Portcullis",
-                "policy/ops.toml 8:1 rule[0].cmdlets: comes with a later version of Portcullis",
-                "policy/ops.toml 9:1 rule[0].paths: comes with a later version of Portcullis",
-                "policy/ops.toml 10:1 rule[0].arguments: comes with a later version of Portcullis",
+                "policy/ops.toml 6:1 rule[0].statements: comes with a later version of Portcullis",
+                "policy/ops.toml 7:1 rule[0].cmdlets: comes with a later version of Portcullis",
+                "policy/ops.toml 8:1 rule[0].paths: comes with a later version of Portcullis",
+                "policy/ops.toml 9:1 rule[0].arguments: comes with a later version of Portcullis",
             ],
         )],
     );
@@ -866,7 +865,7 @@ fn rules() {
                 &["policy/ops.toml 4:11 rule[0].forbid: ..."],
             ),
             (
-                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"address:10.0.0.0/8\", \"name:*.a\"]",
+                "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"address:10.0.0.1/8\", \"name:* .a\"]",
                 &[
                     "policy/ops.toml 5:12 rule[0].targets[0]: ...",
                     "policy/ops.toml 5:34 rule[0].targets[1]: ...",

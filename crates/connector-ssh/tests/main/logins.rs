@@ -169,8 +169,13 @@ async fn a_changed_or_revoked_key_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_is_accepted_only_where_the_operator_said_so() {
     let sshd = Sshd::start();
-    let rig = Rig::new(sshd.host(), sshd.port(), sshd.user(), "# nothing");
+    let mut rig = Rig::new(sshd.host(), sshd.port(), sshd.user(), "# nothing");
     rig.connector.configure(SshSettings { insecure_hostkey: true, ..rig.settings.clone() });
+    // Of a host that nobody declared the key must be known all the same.
+    rig.host.declared = false;
+    let failure = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::TargetHostkeyUnknown);
+    rig.host.declared = true;
     rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
     rig.connector.configure(rig.settings.clone());
     let failure = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap_err();

@@ -32,15 +32,25 @@ pub(crate) enum Script {
 pub(crate) struct FakeShell {
     script: Mutex<Script>,
     sent: Mutex<Vec<String>>,
+    fences: Mutex<Vec<policy::Fences>>,
 }
 
 impl FakeShell {
     pub(crate) fn new() -> Self {
-        Self { script: Mutex::new(Script::Says(b"fine\n".to_vec())), sent: Mutex::default() }
+        Self {
+            script: Mutex::new(Script::Says(b"fine\n".to_vec())),
+            sent: Mutex::default(),
+            fences: Mutex::default(),
+        }
     }
 
     pub(crate) fn follow(&self, script: Script) {
         *self.script.lock().unwrap() = script;
+    }
+
+    /// What each command was bounded by.
+    pub(crate) fn fences(&self) -> Vec<policy::Fences> {
+        self.fences.lock().unwrap().clone()
     }
 
     /// Every command line that reached the host, as it was sent.
@@ -57,9 +67,12 @@ impl HostShell for FakeShell {
             return Err(Failure::new(ErrorCode::TargetUnreachable, "no route to the fake host"));
         }
         run.lease.start();
-        run.sub_events.dialled(run.host.address.parse().expect("a literal address"));
+        // Names resolve to one address here.
+        let address = run.host.address.parse();
+        run.sub_events.dialled(address.unwrap_or_else(|_| "198.51.100.99".parse().expect("an address")));
         let line = run.lease.action().command.as_ref().expect("a command");
         self.sent.lock().unwrap().push(policy::command::canonical(line));
+        self.fences.lock().unwrap().push(run.lease.intended().permit().fences().clone());
         let secret = match &run.lease.credential().expect("a credential").material {
             Material::Password(password) => password.expose().clone(),
             Material::PrivateKey { .. } | Material::Agent { .. } => panic!("the fake host takes passwords"),

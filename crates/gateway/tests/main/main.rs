@@ -13,6 +13,7 @@ mod encodings;
 mod fakes;
 mod frozen;
 mod harness;
+mod outside;
 mod pipeline;
 mod reloads;
 mod sealed;

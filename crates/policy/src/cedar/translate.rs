@@ -28,7 +28,8 @@ pub(crate) fn rule_policy(rule: &Rule, id: &str) -> Result<Policy, String> {
     };
     conditions.extend(any_of(rule.targets.iter().map(target_condition)));
     // A rule that forbids everything need not be matched outside of Cedar.
-    if rule.effect == Effect::Permit || !rule.is_about_everything() {
+    let by_address = rule.targets.iter().any(TargetExpr::names_outside);
+    if rule.effect == Effect::Permit || !rule.is_about_everything() || by_address {
         let matched = json!({ ".": { "left": var("context"), "attr": "matched" } });
         conditions.push(json!({ "contains": { "left": matched, "right": value(rule.name.as_str()) } }));
     }
@@ -130,6 +131,8 @@ fn factor_condition(factor: &TargetFactor) -> Option<Value> {
             let name = json!({ ".": { "left": var("resource"), "attr": "name" } });
             Some(json!({ "like": { "left": name, "pattern": like(star) } }))
         }
+        // Matched outside of Cedar, in any spelling of the address: `context.matched` says so.
+        TargetFactor::Address(_) | TargetFactor::Name(_) => None,
     }
 }
 
@@ -166,6 +169,14 @@ fn annotations(rule: &Rule) -> Value {
     }
     if let Some(credentials) = &rule.credentials {
         note("credentials", listed(credentials.iter().map(ToString::to_string).collect()));
+    }
+    if rule.targets.iter().any(TargetExpr::names_outside) {
+        let written = rule.raw.targets.iter().flatten();
+        note("targets", listed(written.map(|target| target.get_ref().clone()).collect()));
+    }
+    if let Some(fence) = &rule.networks {
+        let nets = |nets: &[ipnet::IpNet]| listed(nets.iter().map(ToString::to_string).collect());
+        note("networks", format!("allow {}; block {}", nets(&fence.allow), nets(&fence.block)));
     }
     if let Some(approval) = &rule.approval {
         let by: Vec<_> = approval.by.iter().map(|group| format!("group:{group}")).collect();

@@ -99,7 +99,7 @@ fn targets(rule: &Rule, vocabulary: &Vocabulary, tags: &BTreeSet<&str>, found: &
         let unknown = expr.factors.iter().find_map(|factor| unknown_factor(&factor.of, vocabulary, tags));
         if let Some((code, message)) = unknown {
             found.warn(rule, code, at, message, INVENTORY);
-        } else if !matches_something(expr, vocabulary) {
+        } else if !expr.names_outside() && !matches_something(expr, rule.effect, vocabulary) {
             let message = "no target of the inventory matches".to_owned();
             found.warn(rule, "no-target", at, message, INVENTORY);
         }
@@ -114,7 +114,9 @@ fn unknown_factor(
     tags: &BTreeSet<&str>,
 ) -> Option<(&'static str, String)> {
     match factor {
-        TargetFactor::Any | TargetFactor::Aliases(_) => None,
+        TargetFactor::Any | TargetFactor::Aliases(_) | TargetFactor::Address(_) | TargetFactor::Name(_) => {
+            None
+        }
         TargetFactor::Alias(name) => {
             let known =
                 name.as_str() == model::Target::GATEWAY || vocabulary.targets.iter().any(|t| t.name == *name);
@@ -126,8 +128,9 @@ fn unknown_factor(
     }
 }
 
-fn matches_something(expr: &TargetExpr, vocabulary: &Vocabulary) -> bool {
-    expr.matches(&model::Target::gateway()) || vocabulary.targets.iter().any(|target| expr.matches(target))
+fn matches_something(expr: &TargetExpr, effect: Effect, vocabulary: &Vocabulary) -> bool {
+    let gateway = model::Target::gateway();
+    std::iter::once(&gateway).chain(&vocabulary.targets).any(|target| expr.matches(target, effect))
 }
 
 fn commands(rule: &Rule, found: &mut Found) {

@@ -1,5 +1,6 @@
 //! Rules: who, which tools, where, which commands and credentials, and what must be met before.
 
+mod networks;
 mod parse;
 mod raw;
 mod selectors;
@@ -8,18 +9,19 @@ mod tests;
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use model::{
     CredentialPattern, CredentialRef, FileAccess, GroupName, LexicalPath, Limits, Principal, RuleName,
     SubAction, Target,
 };
 
 pub(crate) use parse::bracket_depth;
-pub use raw::{RawApproval, RawLimits, RawRule, RawRules};
+pub use raw::{RawApproval, RawLimits, RawNetworks, RawRule, RawRules};
 pub(crate) use selectors::{PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
 
-use crate::ToolFacts;
 use crate::command::{CommandPattern, Reading};
 use crate::path::PathPattern;
+use crate::{NetworkFence, ToolFacts};
 
 /// A checked rule. Whether the names in it exist is a matter of [`crate::Snapshot::compile`].
 #[derive(Debug, Clone)]
@@ -34,6 +36,7 @@ pub struct Rule {
     pub(crate) reads: Option<Vec<PathPattern>>,
     pub(crate) writes: Option<Vec<PathPattern>>,
     pub(crate) credentials: Option<Vec<CredentialPattern>>,
+    pub(crate) networks: Option<NetworkFence>,
     pub(crate) limits: Limits,
     pub(crate) approval: Option<Approval>,
     pub(crate) when: Option<Condition>,
@@ -112,7 +115,18 @@ impl Rule {
     }
 
     pub(crate) fn names_target(&self, target: &Target) -> bool {
-        self.targets.iter().any(|expr| expr.matches(target))
+        self.targets.iter().any(|expr| expr.matches(target, self.effect))
+    }
+
+    /// Networks that a rule that forbids is about, of a target that is written as a name: where the name leads is known
+    /// at the dial alone.
+    pub(crate) fn forbidden_networks(&self, target: &Target) -> Vec<IpNet> {
+        let about = |expr: &TargetExpr| expr.if_resolved(target, self.effect);
+        if self.effect == Effect::Forbid {
+            self.targets.iter().filter_map(about).collect()
+        } else {
+            Vec::new()
+        }
     }
 
     /// Whether the rule speaks about this part, its condition apart.

@@ -9,7 +9,7 @@ use serde_spanned::Spanned;
 use super::selectors::Refused;
 use super::{
     Approval, Condition, Effect, PrincipalSelector, RawApproval, RawLimits, RawRule, Rule, TargetExpr,
-    ToolSelector,
+    ToolSelector, networks,
 };
 use crate::command::CommandPattern;
 use crate::path::PathPattern;
@@ -52,6 +52,7 @@ impl Rule {
             CredentialPattern::parse(text)
                 .map_err(|e| (e.to_string(), Some("write `SOURCE:SAFE/OBJECT` with `*`, or `**`".into())))
         });
+        let networks = raw.networks.as_ref().map(|raw| networks::read(raw, &mut problems));
         let limits =
             raw.limits.as_ref().map_or_else(Limits::default, |limits| read_limits(limits, &mut problems));
         let approval = raw.approval.as_ref().map(|approval| read_approval(approval, &mut problems));
@@ -68,6 +69,7 @@ impl Rule {
                 reads,
                 writes,
                 credentials,
+                networks,
                 limits,
                 approval,
                 when,
@@ -107,6 +109,7 @@ fn effect(raw: &RawRule, problems: &mut Vec<RuleProblem>) -> Option<Effect> {
         (Some(_), None) => Some(Effect::Permit),
         (None, Some(_)) => {
             let only_permits = [
+                ("networks", raw.networks.as_ref().map(Spanned::span)),
                 ("limits", raw.limits.as_ref().map(Spanned::span)),
                 ("approval", raw.approval.as_ref().map(Spanned::span)),
             ];
@@ -159,7 +162,7 @@ fn optional<T>(
     values.map(|values| list(Some(values), key, problems, parse))
 }
 
-fn list<T>(
+pub(super) fn list<T>(
     values: Option<&Vec<Spanned<String>>>,
     key: &'static str,
     problems: &mut Vec<RuleProblem>,

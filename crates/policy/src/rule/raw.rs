@@ -51,6 +51,9 @@ pub struct RawRule {
     /// `SOURCE:SAFE/OBJECT` patterns for `get_credential`. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub credentials: Option<Vec<Spanned<String>>>,
+    /// Networks that what this rule permits may dial.
+    #[schemars(with = "Option<RawNetworks>")]
+    pub networks: Option<Spanned<RawNetworks>>,
     /// A further condition, as a Cedar expression.
     #[schemars(with = "Option<String>")]
     pub when: Option<Spanned<String>>,
@@ -73,9 +76,18 @@ pub struct RawRule {
     #[serde(default)]
     #[schemars(skip)]
     pub(crate) arguments: Option<Spanned<IgnoredAny>>,
-    #[serde(default)]
-    #[schemars(skip)]
-    pub(crate) networks: Option<Spanned<IgnoredAny>>,
+}
+
+/// `networks = { ... }`: checked on the address that is dialled; of several permitting rules each must admit it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawNetworks {
+    /// Only these.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub allow: Option<Vec<Spanned<String>>>,
+    /// Never these; wins over `allow`.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub block: Option<Vec<Spanned<String>>>,
 }
 
 /// `limits = { ... }`: the smallest among permitting rules wins.
@@ -126,6 +138,7 @@ impl RawRule {
             "credentials" => &self.credentials,
             "name" => return self.name.as_ref().map(Spanned::span),
             "when" => return self.when.as_ref().map(Spanned::span),
+            "networks" => return self.networks.as_ref().map(Spanned::span),
             "limits" => return self.limits.as_ref().map(Spanned::span),
             "approval" => return self.approval.as_ref().map(Spanned::span),
             _ => return None,
@@ -144,7 +157,6 @@ impl RawRule {
             ("statements", &self.statements),
             ("cmdlets", &self.cmdlets),
             ("arguments", &self.arguments),
-            ("networks", &self.networks),
         ]
         .into_iter()
         .filter_map(|(key, value)| Some((key, value.as_ref()?.span())))

@@ -1,8 +1,9 @@
 //! How rules name principals, tools and targets.
 
+use ipnet::IpNet;
 use model::{GroupName, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet};
 
-use super::Effect;
+use super::{Effect, networks};
 use crate::ToolFacts;
 use crate::command::Star;
 
@@ -46,6 +47,10 @@ pub(crate) enum TargetFactor {
     Alias(TargetName),
     Aliases(Star),
     Tag(String),
+    /// The address is a literal one in this network.
+    Address(IpNet),
+    /// The address is a name like this.
+    Name(Star),
 }
 
 /// Why a selector is not one: a message and a hint.
@@ -129,6 +134,17 @@ impl TargetExpr {
         if factors.iter().any(|factor| factor.negated && factor.of == TargetFactor::Any) {
             return Err((format!("`{text}` matches no target"), Some(EXPRESSIONS.to_owned())));
         }
+        let address = |factor: &&Factor| matches!(factor.of, TargetFactor::Address(_));
+        let name = |factor: &Factor| !factor.negated && matches!(factor.of, TargetFactor::Name(_));
+        if let Some(address) = factors.iter().find(address) {
+            let instead = "what a name resolves to is known at the dial alone: write `networks = { allow = [...], block = [...] }`";
+            if address.negated || factors.iter().any(name) {
+                return Err((
+                    format!("`{text}` cannot be told by the address as it is written"),
+                    Some(instead.to_owned()),
+                ));
+            }
+        }
         Ok(Self { factors })
     }
 
@@ -142,13 +158,46 @@ impl TargetExpr {
         self.factors.iter().all(|factor| !factor.negated && factor.of == TargetFactor::Any)
     }
 
-    pub(crate) fn matches(&self, target: &Target) -> bool {
-        let about = target.kind != TargetKind::Gateway || !self.is_only_negative();
-        about && self.factors.iter().all(|factor| factor.of.matches(target) != factor.negated)
+    /// Whether a host that no inventory declares is meant: only who names addresses or names means it.
+    pub(crate) fn names_outside(&self) -> bool {
+        let outside = |of: &TargetFactor| matches!(of, TargetFactor::Address(_) | TargetFactor::Name(_));
+        self.factors.iter().any(|factor| !factor.negated && outside(&factor.of))
+    }
+
+    pub(crate) fn matches(&self, target: &Target, effect: Effect) -> bool {
+        self.is_about(target, effect)
+            && self.factors.iter().all(|factor| factor.of.matches(target) != factor.negated)
+    }
+
+    fn is_about(&self, target: &Target, effect: Effect) -> bool {
+        match target.kind {
+            TargetKind::Gateway => !self.is_only_negative(),
+            TargetKind::Host => true,
+            TargetKind::Outside => effect == Effect::Forbid || self.names_outside(),
+        }
+    }
+
+    /// The network that this is about if the target, which is written as a name, resolves into it.
+    pub(crate) fn if_resolved(&self, target: &Target, effect: Effect) -> Option<IpNet> {
+        let network = self.factors.iter().find_map(|factor| match factor.of {
+            TargetFactor::Address(network) => Some(network),
+            TargetFactor::Any
+            | TargetFactor::Alias(_)
+            | TargetFactor::Aliases(_)
+            | TargetFactor::Tag(_)
+            | TargetFactor::Name(_) => None,
+        })?;
+        let named = target.address.is_some() && target.literal_address().is_none();
+        let others = self
+            .factors
+            .iter()
+            .filter(|factor| !matches!(factor.of, TargetFactor::Address(_)))
+            .all(|factor| factor.of.matches(target) != factor.negated);
+        (named && others && self.is_about(target, effect)).then_some(network)
     }
 }
 
-const EXPRESSIONS: &str = "write an alias (with `*` inside), `tag:NAME`, or several joined by `&`, each with `!` before it \
+const EXPRESSIONS: &str = "write an alias (with `*` inside), `tag:NAME`, `address:NETWORK`, `name:GLOB`, or several joined by `&`, each with `!` before it \
                            to negate; for `or` write two entries";
 
 impl Factor {
@@ -175,9 +224,22 @@ impl TargetFactor {
             }
             return Ok(Self::Tag(tag.to_owned()));
         }
-        if let Some(prefix) = ["address:", "name:"].iter().find(|prefix| text.starts_with(**prefix)) {
-            let message = format!("targets by `{prefix}` come with a later version");
-            return Err((message, Some("write the inventory's aliases or tags".to_owned())));
+        if let Some(network) = text.strip_prefix("address:") {
+            return networks::network(network).map(Self::Address);
+        }
+        if let Some(glob) = text.strip_prefix("name:") {
+            let glob = glob.strip_suffix('.').unwrap_or(glob).to_ascii_lowercase();
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '*');
+            let wide = glob.contains("**") || !glob.contains(|c: char| c.is_ascii_alphanumeric());
+            if glob.len() > 253 || wide || !glob.chars().all(plain) {
+                return refuse(format!(
+                    "`{text}` is no host name: labels of `a-z 0-9 - _` with `*`, at least one of them written"
+                ));
+            }
+            return Ok(Self::Name(Star::parse(&glob)));
+        }
+        if text.contains(':') {
+            return refuse(format!("`{text}` is no target expression"));
         }
         if !text.contains('*') {
             return TargetName::parse(text)
@@ -197,6 +259,13 @@ impl TargetFactor {
             Self::Alias(name) => *name == target.name,
             Self::Aliases(star) => star.matches(target.name.as_str(), '/'),
             Self::Tag(tag) => target.tags.contains(tag),
+            Self::Address(network) => {
+                target.literal_address().is_some_and(|address| network.contains(&address))
+            }
+            Self::Name(star) => target.address.as_deref().is_some_and(|address| {
+                let name = address.strip_suffix('.').unwrap_or(address).to_ascii_lowercase();
+                target.literal_address().is_none() && star.matches(&name, '/')
+            }),
         }
     }
 }

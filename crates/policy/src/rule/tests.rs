@@ -194,7 +194,29 @@ fn every_key_is_checked_and_points_at_its_value() {
             "later version",
             Some("{ a = 1 }"),
         ),
-        ("name = 'a'\nallow = ['*']\nnetworks = ['x']", "networks", None, "later version", Some("['x']")),
+        (
+            "name = 'a'\nallow = ['*']\nnetworks = { allow = ['10.0.0.1/8'] }",
+            "networks.allow",
+            Some(0),
+            "bits set",
+            Some("'10.0.0.1/8'"),
+        ),
+        (
+            "name = 'a'\nallow = ['*']\nnetworks = { block = ['10.0.0.0/8', 'x'] }",
+            "networks.block",
+            Some(1),
+            "not a network",
+            Some("'x'"),
+        ),
+        ("name = 'a'\nallow = ['*']\nnetworks = { allow = [] }", "networks.allow", None, "empty", None),
+        ("name = 'a'\nallow = ['*']\nnetworks = {}", "networks", None, "neither", Some("{}")),
+        (
+            "name = 'a'\nforbid = ['*']\nnetworks = { allow = ['10.0.0.0/8'] }",
+            "networks",
+            None,
+            "has no meaning",
+            None,
+        ),
     ] {
         let text = format!("[[rule]]\n{WHO}{body}\n");
         let found = problems(&text);
@@ -226,8 +248,18 @@ fn who_and_where_must_be_written_and_make_sense() {
         "tag:a && tag:b",
         "web-**",
         "a b",
-        "address:10.0.0.0/8",
-        "name:*.internal",
+        "address:10.0.0.0",
+        "address:10.0.0.1/8",
+        "address:::ffff:10.0.0.0/104",
+        "address:x",
+        "!address:10.0.0.0/8",
+        "tag:a & !address:10.0.0.0/8",
+        "name:*.internal & address:10.0.0.0/8",
+        "name:",
+        "name:*",
+        "name:**.internal",
+        "name:a b",
+        "adress:10.0.0.0/8",
         "host:x",
         "web/1",
         "!!tag:a",
@@ -296,7 +328,7 @@ fn the_schema_for_editors_names_the_keys_of_this_version_only() {
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }
-    for later in ["statements", "cmdlets", "networks"] {
+    for later in ["statements", "cmdlets"] {
         assert!(!schema.contains(&format!("\"{later}\"")), "{later}");
     }
 }
