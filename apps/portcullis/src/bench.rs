@@ -2,6 +2,7 @@
 //!
 //! Machines are noisy, so figures are ratios of things measured in turns, and the minimum of the rounds counts.
 
+mod ccp;
 mod decision;
 mod echo;
 mod load;
@@ -71,6 +72,7 @@ async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
     report.extend(whoami::measure(options, &clock).await?);
     report.extend(decision::measure()?);
     report.extend(ssh::measure(options, &clock).await?);
+    report.extend(ccp::measure(options, &clock).await?);
 
     let until = idle_since.after(Duration::from_secs(options.idle)).since(clock.boot());
     tokio::time::sleep(until).await;
