@@ -15,6 +15,8 @@ use crate::machine::{program, run};
 pub struct TestCa {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// What those who only know the authority above need: our own certificate, after each that we issue.
+    chain: String,
 }
 
 /// A certificate with its private key, both in PEM.
@@ -34,7 +36,23 @@ impl TestCa {
         params.distinguished_name.push(DnType::CommonName, "Portcullis test authority");
         let key = KeyPair::generate().expect("a key can be made");
         let pem = params.self_signed(&key).expect("an authority signs itself").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        Self { issuer: Issuer::new(params, key), pem, chain: String::new() }
+    }
+
+    /// An authority below this one. What it issues comes with its own certificate.
+    pub fn below(&self) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "Portcullis test authority below");
+        let key = KeyPair::generate().expect("a key can be made");
+        let pem = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
+        Self { issuer: Issuer::new(params, key), chain: pem.clone(), pem }
+    }
+
+    /// A certificate for a client with an RSA key, as most are that CyberArk knows.
+    pub fn rsa_client(&self, names: &[&str]) -> TestCertificate {
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).expect("a key can be made");
+        self.issue_for(&key, names, ExtendedKeyUsagePurpose::ClientAuth, |_| {})
     }
 
     /// The authority's own certificate in PEM.
@@ -54,7 +72,8 @@ impl TestCa {
 
     /// A certificate for a server whose time is over.
     pub fn expired_server(&self, names: &[&str]) -> TestCertificate {
-        self.issue_with(names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+        let key = KeyPair::generate().expect("a key can be made");
+        self.issue_for(&key, names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
         })
@@ -82,11 +101,13 @@ impl TestCa {
     }
 
     fn issue(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> TestCertificate {
-        self.issue_with(names, purpose, |_| {})
+        let key = KeyPair::generate().expect("a key can be made");
+        self.issue_for(&key, names, purpose, |_| {})
     }
 
-    fn issue_with(
+    fn issue_for(
         &self,
+        key: &KeyPair,
         names: &[&str],
         purpose: ExtendedKeyUsagePurpose,
         change: impl FnOnce(&mut CertificateParams),
@@ -96,9 +117,8 @@ impl TestCa {
         params.extended_key_usages = vec![purpose];
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
-        let key = KeyPair::generate().expect("a key can be made");
-        let cert = params.signed_by(&key, &self.issuer).expect("the authority signs").pem();
-        TestCertificate { cert, key: key.serialize_pem() }
+        let cert = params.signed_by(key, &self.issuer).expect("the authority signs").pem();
+        TestCertificate { cert: format!("{cert}{}", self.chain), key: key.serialize_pem() }
     }
 }
 

@@ -9,6 +9,7 @@ use testkit::{
 
 use crate::bytes::{files_with, forms, seen};
 use crate::canary::{CANARY, nowhere};
+use crate::environment::{Ran, portcullis};
 use crate::site::{Client, RULES, Site};
 
 /// The password of the file with the gateway's certificate.
@@ -282,6 +283,26 @@ async fn a_reload_shows_a_new_certificate_and_a_broken_one_changes_nothing() {
     assert_ne!(shown.first(), shown.last());
     assert!(gateway.terminate().success());
     assert_eq!(files_with(CANARY, &site.installed.path(".")), []);
+}
+
+#[test]
+fn without_a_ca_the_systems_authorities_are_believed() {
+    let vaulted = Vaulted::new();
+    let installed = &vaulted.site.installed;
+    installed.edit("portcullis.toml", "ca = \"ccp-ca.pem\"\n", "");
+    let test = |authorities: &str| {
+        let mut command = portcullis(&installed.path("."));
+        command
+            .args(["secret", "test", "cyberark:PROD/web1"])
+            .env("SSL_CERT_FILE", installed.path(authorities));
+        Ran::from(command.output().unwrap())
+    };
+    let believed = test("ccp-ca.pem");
+    assert_eq!(believed.exit, 0, "{believed:?}");
+    installed.write("other-ca.pem", TestCa::new().pem());
+    let stranger = test("other-ca.pem");
+    assert_eq!(stranger.exit, 2, "{stranger:?}");
+    assert!(stranger.err.contains("vouches") || stranger.out.contains("vouches"), "{stranger:?}");
 }
 
 #[test]

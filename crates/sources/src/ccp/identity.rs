@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::os::unix::ffi::OsStringExt;
 
 use broker::{SecretFileError, read_key_file, read_secret_file};
-use model::SecretLocation;
+use model::{SecretLocation, Timestamp};
 use p12_keystore::{CertificateBag, Pkcs12Archive};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
@@ -14,6 +14,9 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::settings::CcpIdentity;
 use crate::Environment;
+
+/// Two weeks, in seconds.
+const SOON: i64 = 14 * 86_400;
 
 /// Reads certificate and key; `Err` says which file is wrong and how.
 pub(super) fn read(
@@ -44,6 +47,18 @@ pub(super) fn read(
             let der = pem_key(&bytes).map_err(|why| in_key(&why))?;
             CertifiedKey::from_der(chain, der, provider).map_err(|error| in_key(&unfit(&error)))
         }
+    }
+}
+
+/// What an operator should know of the certificate: that it ends soon, or has ended.
+pub(super) fn ending(key: &CertifiedKey, now: Timestamp) -> Option<&'static str> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(key.cert.first()?).ok()?;
+    let seconds = now.as_millis() / 1000;
+    let left = certificate.validity().not_after.timestamp().saturating_sub(seconds);
+    match left {
+        ..=0 => Some("its client certificate has expired"),
+        1..=SOON => Some("its client certificate expires within two weeks"),
+        _ => None,
     }
 }
 

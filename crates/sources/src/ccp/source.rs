@@ -37,6 +37,8 @@ pub struct CcpSource {
     settings: CcpSettings,
     client: Client,
     versions: VersionKey,
+    /// What is to be said of the gateway's own certificate.
+    ending: Option<&'static str>,
 }
 
 impl CcpSource {
@@ -50,12 +52,17 @@ impl CcpSource {
         let endpoint = Endpoint::parse(&settings.url)?;
         check(&settings)?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let key = settings.identity.as_ref().map(|own| identity::read(own, environment, &provider));
-        let config = tls::client_config(&settings.trust, key.transpose()?, provider)?;
+        let key =
+            settings.identity.as_ref().map(|own| identity::read(own, environment, &provider)).transpose()?;
+        let ending = key.as_ref().and_then(|key| identity::ending(key, clock.now()));
+        if let Some(ending) = ending {
+            tracing::warn!(url = settings.url, "CyberArk source: {ending}");
+        }
+        let config = tls::client_config(&settings.trust, key, provider)?;
         let connector = TlsConnector::from(Arc::new(config));
         let anybody = settings.trust == CcpTrust::Anybody;
         let client = Client::new(endpoint, connector, settings.connect_timeout, anybody, clock);
-        Ok(Self { settings, client, versions })
+        Ok(Self { settings, client, versions, ending })
     }
 
     /// Retrieves an account, within the source's time.
@@ -100,6 +107,7 @@ impl CcpSource {
             let unsaid = "CyberArk did not say; prefer exact names in rules to patterns";
             remarks.push(remark("object", unsaid.to_owned()));
         }
+        remarks.extend(self.ending.map(|ending| remark("warning", ending.to_owned())));
         let username = plain_text(name, "user name", username.as_bytes())?;
         let address = plain_text(name, "address", address.as_bytes())?;
         let credential = assemble(name, &self.versions, username, address, content, passphrase)?;

@@ -57,6 +57,71 @@ async fn the_gateways_certificate_comes_from_a_pfx_file_or_from_pem_files() {
 }
 
 #[tokio::test]
+async fn rsa_keys_and_authorities_below_others_are_shown_as_well() {
+    let (mut site, _) = wanting(ClientCertificates::Demanded);
+    let rsa = site.ca.rsa_client(&["gateway.test"]);
+    want(&site, &rsa);
+    let (cert, key) = rsa.write(site.folder.path(), "rsa");
+    let traditional = site.at("traditional.key");
+    let openssl =
+        std::process::Command::new("openssl").args(["rsa", "-traditional", "-in"]).arg(&key).output();
+    let text = openssl.unwrap().stdout;
+    assert!(text.starts_with(b"-----BEGIN RSA PRIVATE KEY-----"));
+    private(&traditional, &text);
+    for key in [key, traditional] {
+        site.settings.identity = Some(CcpIdentity::Pem { cert: cert.clone(), key });
+        fetch(&site.source(), "PROD/root").await.unwrap();
+    }
+    site.settings.identity =
+        pfx(rsa.write_pfx(site.folder.path(), "rsa", PASSWORD, PfxForm::Windows), literal(PASSWORD));
+    fetch(&site.source(), "PROD/root").await.unwrap();
+
+    // The web service knows the upper authority only, so that it needs the one between.
+    let below = site.ca.below().client(&["gateway.test"]);
+    want(&site, &below);
+    let (cert, key) = below.write(site.folder.path(), "below");
+    site.settings.identity = Some(CcpIdentity::Pem { cert, key });
+    fetch(&site.source(), "PROD/root").await.unwrap();
+    site.settings.identity =
+        pfx(below.write_pfx(site.folder.path(), "below", PASSWORD, PfxForm::Modern), literal(PASSWORD));
+    fetch(&site.source(), "PROD/root").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_certificate_that_ends_soon_is_said_to() {
+    struct At(i64);
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_millis(self.0)
+        }
+        fn boot(&self) -> BootInstant {
+            BootInstant::new(Duration::from_secs(50))
+        }
+        fn boot_id(&self) -> &str {
+            "boot-1"
+        }
+    }
+    let (mut site, own) = wanting(ClientCertificates::Accepted);
+    let (cert, key) = own.write(site.folder.path(), "own");
+    site.settings.identity = Some(CcpIdentity::Pem { cert, key });
+    // The test authority's certificates end with the year 4095.
+    let end = 67_090_118_400_000;
+    for (now, said) in [
+        (end + 86_400_000, Some("has expired")),
+        (end - 86_400_000, Some("within two weeks")),
+        (end - 30 * 86_400_000, None),
+    ] {
+        let source =
+            CcpSource::new(site.settings.clone(), &variables(&[]), Arc::new(At(now)), versions()).unwrap();
+        let examined = source.examine(Fetch { credential: &named("PROD/root"), reason: None }).await;
+        let (_, remarks) = examined.unwrap_or_else(|failure| panic!("{failure:?}"));
+        let warning = remarks.iter().find(|remark| remark.name == "warning");
+        assert_eq!(warning.is_some(), said.is_some(), "{remarks:?}");
+        assert!(said.is_none_or(|said| warning.unwrap().value.contains(said)), "{remarks:?}");
+    }
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_named_and_their_passwords_are_not() {
     let (mut site, own) = wanting(ClientCertificates::Required);
     let file = own.write_pfx(site.folder.path(), "own", PASSWORD, PfxForm::Modern);
