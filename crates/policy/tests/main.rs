@@ -19,6 +19,8 @@ mod networks;
 #[cfg(test)]
 mod opaque;
 #[cfg(test)]
+mod programs;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod redirections;

@@ -85,6 +85,15 @@ pub(super) fn is_listed(program: &str) -> bool {
     EVALUATES.contains(&lower.as_str()) || spellings(&lower).any(|spelling| BY_PROGRAM.contains_key(spelling))
 }
 
+/// Whether an option takes the place of the first operand, so that what a rule's author took for the text to
+/// search for is a file: `grep -ex /etc/shadow FILE` is not `grep -i WORD FILE`.
+pub(super) fn moves_operands(command: &SimpleCommand) -> bool {
+    let Some((program, arguments)) = command.words.split_first() else { return false };
+    let lower = base(program).to_ascii_lowercase();
+    spellings(&lower).any(|name| name.ends_with("grep") || name == "rg")
+        && arguments.iter().any(|word| ["-e", "--regexp"].iter().any(|option| says(word, option)))
+}
+
 /// The reason that the list gives for what is part of the shell.
 const BUILT_IN: &str = "is the shell itself: runs or changes what follows";
 
@@ -126,11 +135,14 @@ fn has_word(command: &SimpleCommand, abbreviates: bool, word: &str) -> bool {
     if abbreviates {
         return words.any(|have| is_beginning(have, word));
     }
-    words.any(|have| {
-        have.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('=') || is_short(word))
-            || (is_short(word) && bundles(have, word))
-            || is_abbreviation(have, word)
-    })
+    words.any(|have| says(have, word))
+}
+
+/// Whether `have` is this word, with a value or in another spelling.
+fn says(have: &str, word: &str) -> bool {
+    have.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('=') || is_short(word))
+        || (is_short(word) && bundles(have, word))
+        || is_abbreviation(have, word)
 }
 
 /// Whether a program that takes any beginning of its words may take `have` for this one: `ip netns ex`.

@@ -73,7 +73,8 @@ impl CommandPattern {
             return true;
         }
         let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
-        self.matches_words(&words)
+        let open = self.words.iter().any(WordPattern::is_any_option);
+        self.matches_words(&words) && !(open && super::opaque::moves_operands(command))
     }
 
     /// Whether this command may be another wording of what the pattern says.
@@ -133,6 +134,11 @@ fn step(pattern: &WordPattern, words: &[&str], reached: &[bool]) -> Vec<bool> {
 }
 
 impl WordPattern {
+    /// `-*`, `--*` and the like, which leave open which option it is.
+    fn is_any_option(&self) -> bool {
+        matches!(self, Self::Glob(star) if star.segments().first().is_some_and(|first| matches!(first.as_str(), "-" | "--")))
+    }
+
     pub(crate) fn matches(&self, word: &str) -> bool {
         match self {
             Self::Literal(text) => text == word,

@@ -36,6 +36,7 @@ build() {
     rm -rf /srv/* /home/* /tmp/* /tmp/.[!.]* /var/tmp/* /var/log/* /dev/shm/* /opt/kept
     mkdir -p /srv/vault /srv/app/data /srv/application /home/ops /tmp/argv /var/logs /opt/kept 2>/dev/null
     echo "$secret" >/srv/vault/canary
+    echo "\"$secret\"" >/srv/vault/canary.json
     cp /srv/vault/canary /home/ops/canary
     cp /srv/vault/canary /srv/canary
     cp /srv/vault/canary /srv/application/canary
