@@ -17,6 +17,15 @@ const HOMES: &str = "/var/lib/portcullis-test";
 const POOL: u32 = 200;
 const COMMENT: &str = "Portcullis tests";
 
+/// Why an account lets nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Its last day is over.
+    Expired,
+    /// Its password was locked.
+    Locked,
+}
+
 /// A user of this machine that belongs to one test server.
 pub struct Account {
     name: String,
@@ -115,6 +124,7 @@ impl Account {
         let id = |field: &str| field.parse().expect("ids in /etc/passwd are numbers");
         self.ids = Some((id(&entry[2]), id(&entry[3])));
         self.kill_processes();
+        self.reopen();
         self.set_password();
         let _ = fs::remove_dir_all(&self.home);
         fs::create_dir_all(&self.home).expect("root can make a home folder");
@@ -122,6 +132,25 @@ impl Account {
         fs::set_permissions(&self.home, fs::Permissions::from_mode(0o700))
             .expect("root can close a home folder");
         self.give(&self.home.clone());
+    }
+
+    /// Closes it: nobody can log in any more, whatever they know.
+    pub(crate) fn close(&self, closed: Closed) {
+        let mut usermod = Command::new(program("usermod"));
+        match closed {
+            Closed::Expired => usermod.args(["--expiredate", "2020-01-01"]),
+            Closed::Locked => usermod.arg("--lock"),
+        };
+        run(usermod.arg(&self.name));
+    }
+
+    /// A killed test may have left it expired; a new password unlocks it by itself.
+    fn reopen(&self) {
+        let shadow = fs::read_to_string("/etc/shadow").expect("root can read /etc/shadow");
+        let own = shadow.lines().find(|line| line.split(':').next() == Some(&self.name));
+        if own.and_then(|line| line.split(':').nth(7)).is_some_and(|expiry| !expiry.is_empty()) {
+            run(Command::new(program("usermod")).args(["--expiredate", ""]).arg(&self.name));
+        }
     }
 
     fn set_password(&self) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::account::Account;
+use crate::account::{Account, Closed};
 use crate::daemon::Daemon;
 use crate::keys::{KeyKind, KeyPair};
 use crate::machine::{free_port, is_root, program, run, wait_until};
@@ -61,6 +61,11 @@ impl Dropbear {
     /// The account's password.
     pub fn password(&self) -> &str {
         self.account.password().expect("a test account has a password")
+    }
+
+    /// Closes the account; another test finds it open again.
+    pub fn close_account(&self, closed: Closed) {
+        self.account.close(closed);
     }
 
     /// The key that may log in.

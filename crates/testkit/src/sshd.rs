@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::account::Account;
+use crate::account::{Account, Closed};
 use crate::daemon::Daemon;
 use crate::keys::{KeyKind, KeyPair};
 use crate::machine::{free_port, is_root, program, run, wait_until};
@@ -214,6 +214,11 @@ impl Sshd {
     /// The account's password; there is none unless the tests run as root.
     pub fn password(&self) -> &str {
         self.account.password().expect("password logins need root: run `cargo xtask test` as root")
+    }
+
+    /// Closes the account (root only); another test finds it open again.
+    pub fn close_account(&self, closed: Closed) {
+        self.account.close(closed);
     }
 
     /// The account's home folder.

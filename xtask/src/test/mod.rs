@@ -71,7 +71,12 @@ fn install(steps: &mut Steps) -> Result<()> {
     std::fs::create_dir_all(&tools).with_context(|| format!("cannot make `{}`", tools.display()))?;
     let lock = File::create(tools.join("lock")).context("cannot make the tool folder's lock")?;
     lock.lock().context("cannot lock the tool folder")?;
-    steps.step("look for the Python clients", || python::ensure(&tools))?;
+    steps.step("look for the Python clients", || {
+        python::ensure(&tools, "python", "clients/requirements.txt")
+    })?;
+    steps.step("look for the scripted SSH server", || {
+        python::ensure(&tools, "python-servers", "servers/requirements.txt")
+    })?;
     steps.step("look for Node.js and the npm clients", || npm::ensure(&tools))
 }
 

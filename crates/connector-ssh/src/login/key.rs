@@ -12,7 +12,7 @@ use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, SendError};
 
-use super::verdict::{Asked, Attempt, refused, unusable};
+use super::verdict::{Asked, Attempt, not_for_us, unusable};
 use super::{Who, certificate, forms};
 use crate::gatekeeper::Gatekeeper;
 use crate::refusal::words;
@@ -97,7 +97,7 @@ pub(super) async fn rsa_hash(
         Ok(Some(Some(hash))) => Ok(Some(hash)),
         // The host does not say: every server of the last ten years takes this one.
         Ok(None) => Ok(Some(HashAlg::Sha512)),
-        Ok(Some(None)) => Err(refused(who, "takes RSA keys only with SHA-1, which is not safe,")
+        Ok(Some(None)) => Err(not_for_us(who, "takes RSA keys only with SHA-1, which is not safe,")
             .with_hint("use an Ed25519 key, or update the host's SSH server")),
         Err(error) => {
             let text = format!("`{}` ended the connection", who.host.name);

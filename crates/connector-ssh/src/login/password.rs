@@ -5,7 +5,7 @@ use russh::MethodKind;
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse, Prompt};
 
 use super::Who;
-use super::verdict::{Asked, Attempt, refused};
+use super::verdict::{Asked, Attempt, not_for_us};
 use crate::gatekeeper::Gatekeeper;
 use crate::refusal::words;
 
@@ -74,8 +74,11 @@ pub(super) async fn log_in(
     // Servers do not count this question as a try; it says what they accept.
     let (accepts, answer) = match handle.authenticate_none(who.user).await {
         Ok(AuthResult::Success) => {
-            return Err(refused(who, "lets in anybody without a password, so nothing proves that it should")
-                .with_hint("the account needs a password or a key on that host"));
+            return Err(not_for_us(
+                who,
+                "lets in anybody without a password, so nothing proves that it should",
+            )
+            .with_hint("the account needs a password or a key on that host"));
         }
         Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
             (remaining_methods.clone(), AuthResult::Failure { remaining_methods, partial_success })
@@ -122,7 +125,7 @@ async fn converse(
         };
         reply = handle.authenticate_keyboard_interactive_respond(answers).await;
     }
-    Err(refused(who, "asks on and on"))
+    Err(not_for_us(who, "asks on and on"))
 }
 
 /// Whether the gateway may answer with the password: not shown while it is typed, and asked for by name.
@@ -138,7 +141,7 @@ fn unanswerable(who: Who<'_>, prompts: &[Prompt], told: bool) -> Failure {
         several => format!("asks {} questions at once", several.len()),
     };
     let when = if told { " after the password" } else { "" };
-    refused(who, &format!("{what}{when}, which the gateway cannot answer,")).with_hint(
+    not_for_us(who, &format!("{what}{when}, which the gateway cannot answer,")).with_hint(
         "only one question for the password is answered; codes and other factors need a key login instead",
     )
 }

@@ -52,7 +52,7 @@ pub(super) fn judge(
         Ok(AuthResult::Success) => Ok(()),
         Ok(AuthResult::Failure { remaining_methods, partial_success: true }) => {
             let text = format!("accepted the {method} and asks for more ({})", list(&remaining_methods));
-            Err(refused(who, &text).with_hint("logins in several steps are not supported"))
+            Err(not_for_us(who, &text).with_hint("logins in several steps are not supported"))
         }
         // russh tells a lost connection as a refusal without any method.
         Ok(AuthResult::Failure { remaining_methods, .. })
@@ -102,9 +102,14 @@ fn with_what(asked: &Asked) -> String {
     }
 }
 
-/// The host said no, in these words.
+/// The host said no, in these words. The credential is ours, so it is our fault.
 pub(super) fn refused(who: Who<'_>, text: &str) -> Failure {
     Failure::new(ErrorCode::TargetAuth, format!("`{}` {text} for `{}`", who.host.name, who.user))
+}
+
+/// The host wants what the gateway does not do; no other credential would help.
+pub(super) fn not_for_us(who: Who<'_>, text: &str) -> Failure {
+    refused(who, text).with_fault(Fault::Target)
 }
 
 /// We cannot even ask, for a reason of our own.

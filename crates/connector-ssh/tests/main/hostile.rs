@@ -1,6 +1,6 @@
 //! Hosts that mean harm, and lines that fail: everything is bounded, and only the call that met them fails.
 
-mod host;
+pub(crate) mod host;
 mod line;
 mod messages;
 mod scripted;

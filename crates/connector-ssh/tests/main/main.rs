@@ -7,12 +7,17 @@
     reason = "test code: a panic is the report"
 )]
 
+mod agents;
 mod commands;
 mod dialling;
+mod forms;
 mod host_certificates;
 mod hostile;
 mod jumps;
 mod logins;
+mod manipulation;
+mod matrix;
 mod pooling;
+mod questions;
 mod rig;
 mod sandbox;

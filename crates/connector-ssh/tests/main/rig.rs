@@ -74,6 +74,24 @@ pub(crate) fn key(secret: &str) -> Material {
     Material::PrivateKey { pem: Secret::new(secret.to_owned()), passphrase: None, certificate: None }
 }
 
+/// What `material` makes, from an object: `password`, or `pem` with `passphrase` and `certificate`, or `agent` (a socket)
+/// with `fingerprint`.
+pub(crate) fn material(secret: &str) -> Material {
+    let made: serde_json::Value = serde_json::from_str(secret).unwrap();
+    let text = |name: &str| made[name].as_str().map(str::to_owned);
+    match (text("password"), text("pem"), text("agent")) {
+        (Some(password), _, _) => Material::Password(Secret::new(password)),
+        (_, Some(pem), _) => Material::PrivateKey {
+            pem: Secret::new(pem),
+            passphrase: text("passphrase").map(Secret::new),
+            certificate: text("certificate"),
+        },
+        (_, _, socket) => {
+            Material::Agent { fingerprint: text("fingerprint").unwrap(), socket: socket.unwrap().into() }
+        }
+    }
+}
+
 impl Rig {
     pub(crate) fn new(address: &str, port: u16, user: &str, known: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();

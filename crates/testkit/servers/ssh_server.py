@@ -1,0 +1,99 @@
+"""An SSH server that logs people in as it is told to: the third implementation beside OpenSSH and dropbear.
+
+One argument, an object: `host_key`, `user`, `password`, `methods`, and if wanted `keys` (a file of public keys), `authority` (a
+public key), `rounds` (what keyboard-interactive asks: a list of rounds, each a list of [prompt, echo]), `open` (nobody has to
+prove anything), `change` (a right password must be changed). Writes what happens, one line each.
+"""
+
+import asyncio
+import json
+import sys
+
+import asyncssh
+
+
+def say(*words):
+    print(*words, flush=True)
+
+
+class Doorkeeper(asyncssh.SSHServer):
+    def __init__(self, orders):
+        self.orders = orders
+        self.right = False
+        self.rounds = []
+
+    def connection_made(self, conn):
+        say("connection")
+
+    def begin_auth(self, username):
+        say("begin", username)
+        return not self.orders.get("open", False)
+
+    def password_auth_supported(self):
+        return "password" in self.orders["methods"]
+
+    def kbdint_auth_supported(self):
+        return "keyboard-interactive" in self.orders["methods"]
+
+    def public_key_auth_supported(self):
+        return "publickey" in self.orders["methods"]
+
+    def validate_password(self, username, password):
+        right = (username, password) == (self.orders["user"], self.orders["password"])
+        say("password", "right" if right else "wrong")
+        if right and self.orders.get("change"):
+            raise asyncssh.PasswordChangeRequired("it has expired")
+        return right
+
+    def get_kbdint_challenge(self, username, lang, submethods):
+        self.right = True
+        self.rounds = [list(map(tuple, asked)) for asked in self.orders["rounds"]]
+        return self.next_round()
+
+    def next_round(self):
+        return ("", "", "", self.rounds.pop(0))
+
+    def validate_kbdint_response(self, username, responses):
+        self.right = self.right and all(answer == self.orders["password"] for answer in responses)
+        say("answers", len(responses), "right" if self.right else "wrong")
+        return self.next_round() if self.rounds else self.right
+
+    def validate_public_key(self, username, key):
+        known = key.get_fingerprint() in self.orders["known"]
+        say("key", key.get_fingerprint(), "known" if known else "unknown")
+        return known and username == self.orders["user"]
+
+    def validate_ca_key(self, username, key):
+        known = key.get_fingerprint() == self.orders.get("known_authority")
+        say("authority", key.get_fingerprint(), "known" if known else "unknown")
+        return known
+
+
+async def serve(process):
+    running = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", process.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await running.communicate()
+    process.stdout.write(output)
+    process.exit(running.returncode)
+
+
+async def main():
+    orders = json.loads(sys.argv[1])
+    keys = asyncssh.read_public_key_list(orders["keys"]) if "keys" in orders else []
+    orders["known"] = [key.get_fingerprint() for key in keys]
+    if "authority" in orders:
+        orders["known_authority"] = asyncssh.read_public_key(orders["authority"]).get_fingerprint()
+    server = await asyncssh.listen(
+        "127.0.0.1",
+        0,
+        server_factory=lambda: Doorkeeper(orders),
+        server_host_keys=[orders["host_key"]],
+        process_factory=serve,
+        encoding=None,
+    )
+    say("listening", server.get_port())
+    await server.wait_closed()
+
+
+asyncio.run(main())
