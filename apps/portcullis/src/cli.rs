@@ -204,6 +204,9 @@ pub(crate) enum Secret {
         /// The only address it may be used at
         #[arg(long, value_name = "ADDRESS")]
         address: Option<String>,
+        /// A file with the passphrase of the private key that is kept
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
     },
     /// List what the keystore holds, never the secrets
     List {
@@ -248,12 +251,41 @@ pub(crate) enum Hostkey {
     },
     /// Refuse a key from now on
     Revoke {
-        #[command(flatten)]
-        host: HostAddress,
-        /// Which of its keys, if not all that are known
+        /// Alias of a target, or an address; may be left out where `--fingerprint` says which key
+        #[arg(required_unless_present = "fingerprint")]
+        host: Option<String>,
+        /// Port, if not the target's or 22
+        #[arg(long, requires = "host")]
+        port: Option<u16>,
+        /// Which key or authority, if not all keys that are known of the host
+        #[arg(long, value_name = "SHA256:...")]
+        fingerprint: Option<String>,
+        /// For which hosts, as known hosts files name them; every host if it is left out
+        #[arg(long = "for", value_name = "PATTERN", default_value = "*")]
+        hosts: String,
+    },
+    /// Authorities whose host certificates are taken
+    #[command(subcommand)]
+    Ca(HostkeyCa),
+}
+
+/// `hostkey ca ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostkeyCa {
+    /// Show an authority's fingerprint, ask, and take the certificates it signs for these hosts
+    Add {
+        /// For which hosts: `*.example.net`, `web1,web2`, `[web1]:2222`, with `*`, `?` and `!`
+        #[arg(value_name = "PATTERN")]
+        hosts: String,
+        /// Its public key, as `ssh-keygen` writes it: `ca.pub`
+        #[arg(value_name = "FILE")]
+        key: PathBuf,
+        /// Take exactly the key of this fingerprint, without asking
         #[arg(long, value_name = "SHA256:...")]
         fingerprint: Option<String>,
     },
+    /// List the authorities
+    List,
 }
 
 /// A host to speak to.

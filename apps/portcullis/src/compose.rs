@@ -1,5 +1,6 @@
 //! Builds every part of a gateway, in order. Read this first.
 
+mod agent_keys;
 mod ccp;
 mod front;
 mod reloader;
@@ -30,6 +31,7 @@ use crate::place::{Place, compiled, load};
 use crate::verbs::{InForce, VerbParts, verbs};
 use reloader::Reloader;
 
+pub(crate) use agent_keys::doubts as agent_doubts;
 pub(crate) use front::{front, renew_certificates};
 pub(crate) use translate::{compile, tool_facts};
 
@@ -77,8 +79,12 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     let journal = Journal::open(translate::journal(&loaded)?, Arc::clone(&clock), Arc::clone(&entropy))
         .map_err(translate::journal_not_opened)?;
     let store = SqliteStore::open(&state.join("store.sqlite")).map_err(translate::store_not_opened)?;
-    let broker =
-        Arc::new(Broker::new(Arc::new(store), Arc::clone(&clock), Arc::clone(&entropy), ssh_agent_socket()));
+    let broker = Arc::new(Broker::new(
+        Arc::new(store),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        agent_keys::socket(),
+    ));
     let passphrases = Arc::new(Passphrases::default());
     let surroundings =
         translate::Surroundings { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), passphrases };
@@ -177,8 +183,4 @@ fn chores(journal: &Journal, meter: &Arc<AuthFailureMeter>, broker: &Arc<Broker>
         }
     });
     chores
-}
-
-fn ssh_agent_socket() -> Option<std::path::PathBuf> {
-    std::env::var_os("SSH_AUTH_SOCK").filter(|socket| !socket.is_empty()).map(Into::into)
 }

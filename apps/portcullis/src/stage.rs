@@ -98,7 +98,7 @@ impl Stage {
         let keystore = sources::open_located(&self.folder().join(templates::KEYSTORE), &key, &around)
             .map_err(Stop::failed)?;
         let name = CredentialRef::parse(name).map_err(Stop::failed)?;
-        let entry = Entry { username: Some(username.to_owned()), address: None, secret };
+        let entry = Entry { username: Some(username.to_owned()), address: None, secret, passphrase: None };
         keystore.set(&name, entry).map_err(Stop::failed)
     }
 }

@@ -59,10 +59,11 @@ pub(crate) struct InForce {
 }
 
 /// Every verb with its tier: what rules can name, known without a gateway.
-const VERBS: [(&str, Tier); 16] = [
+const VERBS: [(&str, Tier); 17] = [
     ("operator:audit-query", Tier::Read),
     ("operator:audit-tail", Tier::Read),
     ("operator:health", Tier::Read),
+    ("operator:hostkey-ca", Tier::Dangerous),
     ("operator:hostkey-list", Tier::Read),
     ("operator:hostkey-revoke", Tier::Dangerous),
     ("operator:hostkey-trust", Tier::Dangerous),

@@ -26,7 +26,9 @@ mod way;
 
 pub use connector::SshConnector;
 pub use dial::Resolver;
-pub use known_hosts::{BadCertificate, Entry, HostKeyFiles, KnownHosts, KnownHostsError, Shown, Standing};
+pub use known_hosts::{
+    AuthorityLine, BadCertificate, Entry, HostKeyFiles, KnownHosts, KnownHostsError, Shown, Standing,
+};
 pub use login::{AgentDoubt, examine_agent};
 pub use scan::{ScanError, ScannedKey, scan};
 pub use settings::SshSettings;

@@ -45,6 +45,14 @@ impl<T: Zeroize + Clone> Secret<T> {
     }
 }
 
+impl Secret<String> {
+    /// The first line and what is behind it, as two secrets; `None` if there is one line only.
+    pub fn split_line(&self) -> Option<(Self, Self)> {
+        let (first, rest) = self.0.split_once('\n')?;
+        Some((Self(first.to_owned()), Self(rest.to_owned())))
+    }
+}
+
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();

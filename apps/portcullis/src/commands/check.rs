@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::cli::Global;
 use crate::compose;
 use crate::failure::{Exit, Stop};
+use crate::operators;
 use crate::output::Output;
 use crate::place::Place;
 
@@ -21,7 +22,8 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
             let hosts = loaded.inventory.hosts().count();
             let principals = loaded.configuration.principals.len();
             let summary = format!("{principals} principals, {hosts} hosts, {rules} rules");
-            (loaded.warnings.into_iter().chain(doubts).collect(), summary)
+            let agent = operators::runtime()?.block_on(compose::agent_doubts(&loaded));
+            (loaded.warnings.into_iter().chain(doubts).chain(agent).collect(), summary)
         }
         Err(findings) => (findings.into_iter().collect(), String::new()),
     };

@@ -1,12 +1,13 @@
-//! `hostkey scan|list|trust|revoke`: which host keys are known. Nothing is trusted silently.
+//! `hostkey scan|list|trust|revoke|ca`: which host keys are known. Nothing is trusted silently.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Read};
+use std::path::Path;
 
 use config::Loaded;
 use connector_ssh::{KnownHosts, ScannedKey, scan};
 use serde_json::{Map, Value, json};
 
-use crate::cli::{Global, HostAddress, Hostkey};
+use crate::cli::{Global, HostAddress, Hostkey, HostkeyCa};
 use crate::failure::{Exit, Stop};
 use crate::operators;
 use crate::output::Output;
@@ -16,9 +17,16 @@ use crate::place::{Place, load};
 pub(crate) fn run(global: &Global, hostkey: Hostkey, output: Output) -> Result<Exit, Stop> {
     match hostkey {
         Hostkey::Scan(host) => show_scan(global, &host, output),
-        Hostkey::List => list(global, output),
+        Hostkey::List => list(global, false, output),
         Hostkey::Trust { host, fingerprint } => trust(global, &host, fingerprint.as_deref(), output),
-        Hostkey::Revoke { host, fingerprint } => revoke(global, &host, fingerprint.as_deref(), output),
+        Hostkey::Revoke { host, port, fingerprint, hosts } => {
+            let host = host.map(|host| HostAddress { host, port });
+            revoke(global, host.as_ref(), fingerprint.as_deref(), &hosts, output)
+        }
+        Hostkey::Ca(HostkeyCa::Add { hosts, key, fingerprint }) => {
+            add_authority(global, &hosts, &key, fingerprint.as_deref(), output)
+        }
+        Hostkey::Ca(HostkeyCa::List) => list(global, true, output),
     }
 }
 
@@ -88,8 +96,10 @@ fn standing(known: &KnownHosts, named: &Named, key: &ScannedKey) -> &'static str
     }
 }
 
-fn list(global: &Global, output: Output) -> Result<Exit, Stop> {
-    let reply = operators::verb(global, "hostkey-list", Map::new(), output)?;
+fn list(global: &Global, authorities: bool, output: Output) -> Result<Exit, Stop> {
+    let arguments =
+        if authorities { Map::from_iter([("only".to_owned(), json!("cert-authority"))]) } else { Map::new() };
+    let reply = operators::verb(global, "hostkey-list", arguments, output)?;
     match reply.answer.structured.get("keys").and_then(Value::as_array) {
         Some(keys) if !output.is_json() && !reply.answer.is_error && !keys.is_empty() => {
             let row = |key: &Value| {
@@ -177,36 +187,92 @@ fn confirmed(known: &KnownHosts, named: &Named, keys: &[&ScannedKey], output: Ou
             "compare the fingerprint with the host's own (`ssh-keygen -lf` there), then name it: `--fingerprint SHA256:...`",
         ));
     }
-    anstream::eprint!("Compare them with the host's own. Trust them? Write `yes`: ");
+    says_yes("Compare them with the host's own. Trust them? Write `yes`: ")
+}
+
+/// Takes nothing but a written `yes`.
+fn says_yes(question: &str) -> Result<bool, Stop> {
+    anstream::eprint!("{question}");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(Stop::failed)?;
     Ok(answer.trim() == "yes")
 }
 
-fn revoke(
+fn add_authority(
     global: &Global,
-    host: &HostAddress,
+    hosts: &str,
+    file: &Path,
     fingerprint: Option<&str>,
     output: Output,
 ) -> Result<Exit, Stop> {
+    let named = |reason: &dyn std::fmt::Display| Stop::failed(format!("`{}`: {reason}", file.display()));
+    let key = read_public_key(file).map_err(|error| named(&error))?;
+    let authority = KnownHosts::authority_line(hosts, &key).map_err(|reason| named(&reason))?;
+    let described = format!("{} {}", authority.algorithm, authority.fingerprint);
+    match fingerprint {
+        Some(wanted) if wanted != authority.fingerprint => {
+            return Err(Stop::failed(format!("`{}` does not hold the key {wanted}", file.display()))
+                .with_hint(format!("it holds {described}")));
+        }
+        Some(_) => {}
+        None => {
+            output.warning(&format!("whoever has this key can be any host that `{hosts}` fits: {described}"));
+            if !std::io::stdin().is_terminal() {
+                return Err(Stop::usage("there is nobody to ask").with_hint(
+                    "compare the fingerprint with the authority's own, then name it: `--fingerprint SHA256:...`",
+                ));
+            }
+            if !says_yes("Is it the authority's? Write `yes`: ")? {
+                return Err(Stop::failed("nothing was trusted"));
+            }
+        }
+    }
+    let arguments = Map::from_iter([("hosts".to_owned(), json!(hosts)), ("key".to_owned(), json!(key))]);
+    operators::show(&operators::verb(global, "hostkey-ca", arguments, output)?, output)
+}
+
+/// No public key has more than 16 KiB.
+fn read_public_key(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(file)?.take(16 * 1024).read_to_string(&mut text)?;
+    Ok(text.trim().to_owned())
+}
+
+/// A host says which of its keys; a fingerprint alone may be any known key's, an authority's too.
+fn revoke(
+    global: &Global,
+    host: Option<&HostAddress>,
+    fingerprint: Option<&str>,
+    hosts: &str,
+    output: Output,
+) -> Result<Exit, Stop> {
     let loaded = loaded(global, output)?;
-    let named = Named::find(&loaded, host);
+    let named = host.map(|host| Named::find(&loaded, host).name());
     let known = KnownHosts::load(&loaded.configuration.known_hosts).map_err(Stop::configuration)?;
+    let is_meant = |entry: &&connector_ssh::Entry| match &named {
+        Some(name) => entry.covers(name) && !entry.is_authority(),
+        None => true,
+    };
     let mut fingerprints: Vec<String> = known
         .list()
         .iter()
-        .filter(|entry| entry.covers(&named.name()) && !entry.revokes() && !entry.is_authority())
+        .filter(|entry| !entry.revokes())
+        .filter(is_meant)
         .map(connector_ssh::Entry::fingerprint)
         .filter(|found| fingerprint.is_none_or(|wanted| found == wanted))
         .collect();
     fingerprints.sort();
     fingerprints.dedup();
     if fingerprints.is_empty() {
-        return Err(Stop::failed(format!("no such key of {} is known", named.name()))
+        let of = named.map_or_else(String::new, |name| format!(" of {name}"));
+        return Err(Stop::failed(format!("no such key{of} is known"))
             .with_hint("`portcullis hostkey list` shows the known keys"));
     }
     for fingerprint in fingerprints {
-        let arguments = Map::from_iter([("fingerprint".to_owned(), json!(fingerprint))]);
+        let arguments = Map::from_iter([
+            ("fingerprint".to_owned(), json!(fingerprint)),
+            ("hosts".to_owned(), json!(hosts)),
+        ]);
         let reply = operators::verb(global, "hostkey-revoke", arguments, output)?;
         operators::show(&reply, output)?;
     }

@@ -1,6 +1,7 @@
 //! `secret set|list|rm|rotate-master|test`
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 
 use gateway::control::{ControlRequest, Enclosure};
 use serde_json::{Map, Value, json};
@@ -23,8 +24,8 @@ pub(crate) fn run(global: &Global, secret: Secret, output: Output) -> Result<Exi
         }
     };
     let verb = match secret {
-        Secret::Set { reference, username, address } => {
-            return set(global, reference, username, address, output);
+        Secret::Set { reference, username, address, passphrase_file } => {
+            return set(global, reference, username, address, passphrase_file.as_deref(), output);
         }
         Secret::List { source } => {
             put("source", source);
@@ -51,6 +52,7 @@ fn set(
     reference: String,
     username: Option<String>,
     address: Option<String>,
+    passphrase_file: Option<&Path>,
     output: Output,
 ) -> Result<Exit, Stop> {
     let mut arguments = Map::from_iter([("ref".to_owned(), json!(reference))]);
@@ -67,9 +69,13 @@ fn set(
             arguments.insert(name.to_owned(), json!(value));
         }
     }
-    let secret = if asking { ask_secret(&reference)? } else { read_secret()? };
+    let mut secret = if asking { ask_secret(&reference)? } else { read_secret()? };
+    if let Some(file) = passphrase_file {
+        secret = behind(&passphrase(file)?, &secret);
+        arguments.insert("passphrase".to_owned(), json!("first-line"));
+    }
     let mut request = ControlRequest::verb("secret-set", arguments);
-    request.secret = Some(secret);
+    request.secret = Some(Enclosure::new(std::mem::take(&mut *secret)));
     operators::run(global, request, output)
 }
 
@@ -80,7 +86,28 @@ fn ask_line(question: &str) -> Result<String, Stop> {
     Ok(line.trim().to_owned())
 }
 
-fn ask_secret(reference: &str) -> Result<Enclosure, Stop> {
+/// The passphrase of a private key, from a file that nobody else can read.
+fn passphrase(file: &Path) -> Result<Zeroizing<String>, Stop> {
+    let named = |reason: &dyn std::fmt::Display| Stop::failed(format!("`{}`: {reason}", file.display()));
+    let bytes = broker::read_key_file(file).map_err(|error| named(&error))?;
+    let bytes = broker::without_newline(bytes);
+    let text = std::str::from_utf8(&bytes).map_err(|_| named(&"it is not UTF-8 text"))?;
+    if text.contains(['\n', '\r']) {
+        return Err(named(&"a passphrase has one line"));
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Only one secret goes with a request: the passphrase is its first line.
+fn behind(passphrase: &str, secret: &str) -> Zeroizing<String> {
+    let mut both = Zeroizing::new(String::with_capacity(passphrase.len() + secret.len() + 1));
+    both.push_str(passphrase);
+    both.push('\n');
+    both.push_str(secret);
+    both
+}
+
+fn ask_secret(reference: &str) -> Result<Zeroizing<String>, Stop> {
     let mut first = Zeroizing::new(
         rpassword::prompt_password(format!("Secret for {reference}: ")).map_err(Stop::failed)?,
     );
@@ -92,7 +119,7 @@ fn ask_secret(reference: &str) -> Result<Enclosure, Stop> {
 }
 
 /// All of standard input; one trailing newline is dropped, as wherever a secret is read.
-fn read_secret() -> Result<Enclosure, Stop> {
+fn read_secret() -> Result<Zeroizing<String>, Stop> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     std::io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes).map_err(Stop::failed)?;
     if bytes.len() as u64 > LARGEST {
@@ -108,12 +135,12 @@ fn read_secret() -> Result<Enclosure, Stop> {
     not_empty(text)
 }
 
-fn not_empty(text: String) -> Result<Enclosure, Stop> {
+fn not_empty(text: String) -> Result<Zeroizing<String>, Stop> {
     if text.is_empty() {
         return Err(Stop::usage("the secret is empty")
             .with_hint("give it on standard input: `portcullis secret set REF < FILE`"));
     }
-    Ok(Enclosure::new(text))
+    Ok(Zeroizing::new(text))
 }
 
 fn list(global: &Global, arguments: Map<String, Value>, output: Output) -> Result<Exit, Stop> {

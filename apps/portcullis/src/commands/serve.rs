@@ -36,11 +36,19 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
     exit
 }
 
+/// Beside the start, which a silent agent must not hold up.
+async fn look_for_agent_keys(in_force: Arc<ArcSwap<InForce>>) {
+    for doubt in compose::agent_doubts(&in_force.load_full().loaded).await {
+        tracing::warn!("{doubt}");
+    }
+}
+
 async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, Stop> {
     let mut signals = Signals::new().map_err(Stop::failed)?;
     let portcullis = compose::compose(place, global, output).await?;
     let front = compose::front(&portcullis).await?;
     let service = Service::start(&portcullis)?;
+    tokio::spawn(look_for_agent_keys(Arc::clone(&portcullis.in_force)));
     for address in front.addresses() {
         tracing::info!(%address, "serving MCP over HTTP");
     }

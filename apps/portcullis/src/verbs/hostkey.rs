@@ -1,4 +1,4 @@
-//! `operator:hostkey-list|trust|revoke`: the known hosts files. What a host showed is compared by a person, on the command
+//! `operator:hostkey-list|trust|revoke|ca`: the known hosts files. What a host showed is compared by a person, on the command
 //! line; here it is only written down.
 
 use std::path::PathBuf;
@@ -11,23 +11,37 @@ use serde_json::{Map, Value, json};
 use tools::{Field, Kind, Tool, ToolRun};
 
 use super::VerbParts;
-use super::verb::{Act, Named, Verb, blocking, required, values, wrong};
+use super::verb::{Act, Named, Verb, blocking, required, text, values, wrong};
 
 struct List(VerbParts);
 struct Trust(VerbParts);
 struct Revoke(VerbParts);
+struct Authority(VerbParts);
 
-pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 3] {
+pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 4] {
     let named = |name, title, description, fields| Named { name, title, description, fields };
     let line = vec![Field::required("line", Kind::Text(16 * 1024), "A line as known hosts files have them.")];
-    let fingerprint = vec![Field::required("fingerprint", Kind::Text(64), "`SHA256:...` of a known key.")];
+    let hosts = |text| Field::required("hosts", Kind::Text(1024), text);
+    let only = vec![Field::optional("only", Kind::Text(16), "`cert-authority`: nothing but authorities.")];
+    let revoked = vec![
+        Field::required("fingerprint", Kind::Text(64), "`SHA256:...` of a known key or authority."),
+        Field::optional(
+            "hosts",
+            Kind::Text(1024),
+            "For which hosts, as patterns; for every host if missing.",
+        ),
+    ];
+    let authority = vec![
+        hosts("For which hosts it may vouch, as patterns."),
+        Field::required("key", Kind::Text(16 * 1024), "Its public key, as OpenSSH writes it."),
+    ];
     [
         Verb::tool(
             named(
                 "operator:hostkey-list",
                 "List host keys",
                 "Lists the known host keys with their files and lines.",
-                Vec::new(),
+                only,
             ),
             List(parts.clone()),
         ),
@@ -44,10 +58,19 @@ pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 3] {
             named(
                 "operator:hostkey-revoke",
                 "Revoke a host key",
-                "Refuses a known key from now on, for every host.",
-                fingerprint,
+                "Refuses a known key from now on.",
+                revoked,
             ),
             Revoke(parts.clone()),
+        ),
+        Verb::tool(
+            named(
+                "operator:hostkey-ca",
+                "Trust an authority",
+                "Takes the host certificates that a key has signed, by a line in the first known hosts file.",
+                authority,
+            ),
+            Authority(parts.clone()),
         ),
     ]
 }
@@ -56,13 +79,19 @@ pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 3] {
 impl Act for List {
     async fn act(
         &self,
-        _arguments: &Map<String, Value>,
+        arguments: &Map<String, Value>,
         _run: ToolRun<'_>,
     ) -> Result<Map<String, Value>, Failure> {
         let files = files(&self.0);
+        let authorities = match text(arguments, "only") {
+            None => false,
+            Some("cert-authority") => true,
+            Some(_) => return Err(wrong("`only` is `cert-authority` or not there")),
+        };
         blocking(move || {
             let known = KnownHosts::load(&files).map_err(|error| failed(&error))?;
-            let keys: Vec<Value> = known.list().iter().map(described).collect();
+            let listed = known.list().iter().filter(|entry| !authorities || entry.is_authority());
+            let keys: Vec<Value> = listed.map(described).collect();
             let missing: Vec<String> =
                 known.missing().iter().map(|file| file.display().to_string()).collect();
             Ok(values([
@@ -80,7 +109,12 @@ impl Act for List {
             |key: &Value, name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let lines: Vec<String> = keys
             .map(|key| {
-                format!("{} {} {}", field(key, "host"), field(key, "algorithm"), field(key, "fingerprint"))
+                let marker = match key.get("marker").and_then(Value::as_str) {
+                    Some(marker) => format!("@{marker} "),
+                    None => String::new(),
+                };
+                let (host, algorithm) = (field(key, "host"), field(key, "algorithm"));
+                format!("{marker}{host} {algorithm} {}", field(key, "fingerprint"))
             })
             .collect();
         if lines.is_empty() { "no known host keys".to_owned() } else { lines.join("\n") }
@@ -121,6 +155,7 @@ impl Act for Revoke {
         _run: ToolRun<'_>,
     ) -> Result<Map<String, Value>, Failure> {
         let fingerprint = required(arguments, "fingerprint")?.to_owned();
+        let hosts = text(arguments, "hosts").unwrap_or("*").to_owned();
         let (files, file) = (files(&self.0), first(&self.0)?);
         blocking(move || {
             let known = KnownHosts::load(&files).map_err(|error| failed(&error))?;
@@ -129,15 +164,52 @@ impl Act for Revoke {
                 wrong(format!("no known key has the fingerprint `{fingerprint}`"))
                     .with_hint("`portcullis hostkey list` shows those there are")
             })?;
-            KnownHosts::revoke(&file, entry).map_err(|error| failed(&error))?;
-            Ok(values([("fingerprint", json!(fingerprint)), ("file", json!(file.display().to_string()))]))
+            KnownHosts::revoke(&file, entry, &hosts).map_err(|error| failed(&error))?;
+            Ok(values([
+                ("fingerprint", json!(fingerprint)),
+                ("hosts", json!(hosts)),
+                ("file", json!(file.display().to_string())),
+            ]))
         })
         .await
     }
 
     fn text(&self, values: &Map<String, Value>) -> String {
         let field = |name: &str| values.get(name).and_then(Value::as_str).unwrap_or_default();
-        format!("{} is refused from now on ({})", field("fingerprint"), field("file"))
+        let hosts = match field("hosts") {
+            "*" => "every host".to_owned(),
+            hosts => format!("`{hosts}`"),
+        };
+        format!("{} is refused from now on for {hosts} ({})", field("fingerprint"), field("file"))
+    }
+}
+
+#[async_trait]
+impl Act for Authority {
+    async fn act(
+        &self,
+        arguments: &Map<String, Value>,
+        _run: ToolRun<'_>,
+    ) -> Result<Map<String, Value>, Failure> {
+        let hosts = required(arguments, "hosts")?.to_owned();
+        let authority = KnownHosts::authority_line(&hosts, required(arguments, "key")?).map_err(wrong)?;
+        let file = first(&self.0)?;
+        blocking(move || {
+            KnownHosts::append(&file, &authority.line).map_err(|error| failed(&error))?;
+            Ok(values([
+                ("hosts", json!(hosts)),
+                ("algorithm", json!(authority.algorithm)),
+                ("fingerprint", json!(authority.fingerprint)),
+                ("file", json!(file.display().to_string())),
+            ]))
+        })
+        .await
+    }
+
+    fn text(&self, values: &Map<String, Value>) -> String {
+        let field = |name: &str| values.get(name).and_then(Value::as_str).unwrap_or_default();
+        let (hosts, key, file) = (field("hosts"), field("fingerprint"), field("file"));
+        format!("certificates that {key} has signed count for `{hosts}` from now on ({file})")
     }
 }
 

@@ -21,15 +21,9 @@ struct Test(VerbParts);
 
 pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 5] {
     let named = |name, title, description, fields| Named { name, title, description, fields };
-    let reference = || Field::required("ref", Kind::Text(800), "`SAFE/OBJECT` or `SOURCE:SAFE/OBJECT`.");
     let source =
         || Field::optional("source", Kind::Text(64), "The keystore's name, if there is more than one.");
-    let set = vec![
-        reference(),
-        Field::optional("username", Kind::Text(256), "The account it belongs to."),
-        Field::optional("address", Kind::Text(253), "The only address it may be used at."),
-        Field::required(SLIP, Kind::Text(64), "Where the secret waits; set by the gateway."),
-    ];
+    let set = fields_of_set();
     [
         Verb::tool(
             named(
@@ -54,7 +48,7 @@ pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 5] {
                 "operator:secret-rm",
                 "Remove a secret",
                 "Removes a secret from the keystore.",
-                vec![reference()],
+                vec![reference_field()],
             ),
             Remove(parts.clone()),
         ),
@@ -72,10 +66,28 @@ pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 5] {
                 "operator:secret-test",
                 "Test a secret",
                 "Fetches a secret through any source and tells all but the secret.",
-                vec![reference()],
+                vec![reference_field()],
             ),
             Test(parts.clone()),
         ),
+    ]
+}
+
+fn reference_field() -> Field {
+    Field::required("ref", Kind::Text(800), "`SAFE/OBJECT` or `SOURCE:SAFE/OBJECT`.")
+}
+
+fn fields_of_set() -> Vec<Field> {
+    vec![
+        reference_field(),
+        Field::optional("username", Kind::Text(256), "The account it belongs to."),
+        Field::optional("address", Kind::Text(253), "The only address it may be used at."),
+        Field::optional(
+            "passphrase",
+            Kind::Text(16),
+            "`first-line`: the secret's first line is the passphrase of the private key behind it.",
+        ),
+        Field::required(SLIP, Kind::Text(64), "Where the secret waits; set by the gateway."),
     ]
 }
 
@@ -90,8 +102,18 @@ impl Act for Set {
         let secret = self.0.tray.take(slip).ok_or_else(|| wrong("no secret came with the request"))?;
         let name = reference(&self.0, required(arguments, "ref")?)?;
         let (username, address) = (text(arguments, "username"), text(arguments, "address"));
-        let entry =
-            Entry { username: username.map(str::to_owned), address: address.map(str::to_owned), secret };
+        let (secret, passphrase) = match text(arguments, "passphrase") {
+            None => (secret, None),
+            Some("first-line") => {
+                let (first, rest) = secret
+                    .split_line()
+                    .ok_or_else(|| wrong("the secret has no first line with a passphrase"))?;
+                (rest, Some(first))
+            }
+            Some(_) => return Err(wrong("`passphrase` is `first-line` or not there")),
+        };
+        let (user, only_at) = (username.map(str::to_owned), address.map(str::to_owned));
+        let entry = Entry { username: user, address: only_at, secret, passphrase };
         let (parts, kept) = (self.0.clone(), name.clone());
         blocking(move || {
             let (keystore, _) = open_or(&parts, name.source(), true)?;

@@ -50,6 +50,8 @@ fn every_command_has_help_and_needs_no_configuration_for_it() {
         "hostkey list",
         "hostkey trust",
         "hostkey revoke",
+        "hostkey ca add",
+        "hostkey ca list",
         "policy show",
         "policy explain",
         "policy test",

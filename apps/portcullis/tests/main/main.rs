@@ -30,6 +30,7 @@ mod reload;
 mod serve;
 mod site;
 mod ssh;
+mod ssh_logins;
 mod strangers;
 mod tls;
 mod together;

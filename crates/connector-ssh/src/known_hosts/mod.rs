@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use model::Timestamp;
 use russh::keys::ssh_key::public::KeyData;
-use russh::keys::{Algorithm, PublicKey};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
 
 pub use self::certificate::BadCertificate;
 pub(crate) use self::certificate::{in_time, names as principals};
@@ -62,6 +62,17 @@ pub enum Standing {
         /// The line that says so.
         by: Box<Entry>,
     },
+}
+
+/// A line that would make a key the authority for some hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthorityLine {
+    /// The key's algorithm, as `ssh-ed25519`.
+    pub algorithm: String,
+    /// Its fingerprint, as `SHA256:...`.
+    pub fingerprint: String,
+    /// The line.
+    pub line: String,
 }
 
 /// A known hosts file that cannot be used, so no host key can be checked.
@@ -186,11 +197,27 @@ impl KnownHosts {
         files::append(file, line)
     }
 
-    /// Revokes an entry's key for every host, by a line in `file`.
-    pub fn revoke(file: &Path, entry: &Entry) -> Result<(), KnownHostsError> {
+    /// Revokes an entry's key, an authority's too, for the hosts that these patterns fit, by a line in `file`. `*` is
+    /// every host.
+    pub fn revoke(file: &Path, entry: &Entry, hosts: &str) -> Result<(), KnownHostsError> {
         let key = PublicKey::new(entry.key.key_data().clone(), "").to_openssh();
         let key = key.map_err(|_| problem(file, None, "the key cannot be written"))?;
-        files::append(file, &format!("@revoked * {key}"))
+        let hosts = patterns(hosts).ok_or_else(|| problem(file, None, NO_PATTERNS))?;
+        files::append(file, &format!("@revoked {hosts} {key}"))
+    }
+
+    /// The line that makes a public key, as its file has it, the authority for the hosts that these patterns fit.
+    pub fn authority_line(hosts: &str, key: &str) -> Result<AuthorityLine, String> {
+        let hosts = patterns(hosts).ok_or(NO_PATTERNS)?;
+        let key = PublicKey::from_openssh(key.trim()).map_err(|_| "it is no public key in OpenSSH's form")?;
+        crate::algorithms::acceptable(&key)?;
+        let bare =
+            PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| error.to_string())?;
+        Ok(AuthorityLine {
+            algorithm: key.algorithm().to_string(),
+            fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+            line: format!("@cert-authority {hosts} {bare}"),
+        })
     }
 
     fn take_in(&mut self, file: &Path, text: &str) -> Result<(), KnownHostsError> {
@@ -204,6 +231,19 @@ impl KnownHosts {
         }
         Ok(())
     }
+}
+
+/// What is said of patterns that are none.
+const NO_PATTERNS: &str =
+    "the hosts are patterns as known hosts files have them: `web1`, `*.example.net`, `[web1]:2222`";
+
+/// Patterns that mean in a known hosts file what they mean here; a hashed name is none.
+fn patterns(hosts: &str) -> Option<&str> {
+    let fit = !hosts.is_empty()
+        && hosts.len() <= 1024
+        && !hosts.starts_with(['@', '#', '|'])
+        && hosts.chars().all(|c| c.is_ascii_graphic());
+    fit.then_some(hosts)
 }
 
 /// The name that entries of this host have, and the one without a port.

@@ -185,8 +185,17 @@ fn lines_are_appended_whole_and_seen_at_once() {
     let known = files.current().unwrap();
     assert!(matches!(known.lookup("web1", 22, &key(A)), Standing::Trusted));
     assert!(matches!(known.lookup("web2", 22, &key(B)), Standing::Trusted));
-    KnownHosts::revoke(&file, &known.list()[1]).unwrap();
+    KnownHosts::revoke(&file, &known.list()[1], "*").unwrap();
     assert!(matches!(files.current().unwrap().lookup("web1", 22, &key(A)), Standing::Revoked { .. }));
+    KnownHosts::revoke(&file, &known.list()[0], "web9").unwrap();
+    let revoked = files.current().unwrap();
+    assert!(matches!(revoked.lookup("web2", 22, &key(B)), Standing::Trusted), "only for web9");
+    assert!(matches!(revoked.lookup("web9", 2222, &key(B)), Standing::Revoked { .. }), "on every port");
+    for patterns in ["", "web1 web2", "a\n*", "@x", "#x", "|1|x"] {
+        assert!(KnownHosts::revoke(&file, &known.list()[0], patterns).is_err(), "{patterns}");
+        assert!(KnownHosts::authority_line(patterns, A).is_err(), "{patterns}");
+    }
+    assert!(KnownHosts::authority_line("*", "ssh-dss AAAA").is_err());
     assert!(KnownHosts::append(&file, "nonsense").is_err());
     assert!(KnownHosts::append(&file, &format!("a {A}\nb {A}")).is_err());
 }

@@ -96,9 +96,10 @@ fn pkcs8(bytes: &[u8], passphrase: Option<&str>) -> Result<PrivateKey, Closed> {
     let sealed = pkcs8::EncryptedPrivateKeyInfoRef::try_from(bytes).map_err(|_| Closed::Cipher)?;
     let scheme = sealed.encryption_algorithm.pbes2().ok_or(Closed::Cipher)?;
     let rounds = scheme.kdf.pbkdf2().map_or(0, |kdf| kdf.iteration_count);
-    let memory = scheme.kdf.scrypt().map_or(0, |kdf| {
-        u64::from(kdf.cost_parameter).saturating_mul(128).saturating_mul(u64::from(kdf.block_size))
-    });
+    let memory = scheme
+        .kdf
+        .scrypt()
+        .map_or(0, |kdf| kdf.cost_parameter.saturating_mul(128).saturating_mul(u64::from(kdf.block_size)));
     if rounds > MOST_PBKDF2_ROUNDS || memory > MOST_SCRYPT_MEMORY {
         return Err(Closed::TooCostly);
     }

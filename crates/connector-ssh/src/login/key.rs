@@ -133,11 +133,12 @@ impl russh::Signer for Held<'_> {
         hash: Option<HashAlg>,
         mut data: Vec<u8>,
     ) -> Result<Vec<u8>, Unsigned> {
-        let signature: Signature = match self.0.key_data() {
-            KeypairData::Rsa(pair) => (pair, hash).try_sign(&data),
-            other => other.try_sign(&data),
-        }
-        .map_err(|_| Unsigned::Key)?;
+        let signed = if let KeypairData::Rsa(pair) = self.0.key_data() {
+            (pair, hash).try_sign(&data)
+        } else {
+            self.0.try_sign(&data)
+        };
+        let signature: Signature = signed.map_err(|_| Unsigned::Key)?;
         let mut blob = Vec::new();
         signature.encode(&mut blob).map_err(|_| Unsigned::Key)?;
         blob.encode(&mut data).map_err(|_| Unsigned::Key)?;

@@ -26,7 +26,7 @@ pub use self::agent::{AgentDoubt, examine_agent};
 /// A credential made ready, so that one that cannot work fails before anything is dialled.
 pub(crate) enum Login<'a> {
     Password(&'a Secret<String>),
-    Key(KeyLogin),
+    Key(Box<KeyLogin>),
     Agent { fingerprint: &'a str, socket: &'a Path, now: Timestamp },
 }
 
@@ -63,7 +63,7 @@ impl<'a> Login<'a> {
             Material::PrivateKey { pem, passphrase, certificate } => {
                 let who = Who { user, host };
                 let key = KeyLogin::open(pem, passphrase.as_ref(), certificate.as_deref(), now, who);
-                Ok(Self::Key(key.await?))
+                Ok(Self::Key(Box::new(key.await?)))
             }
         }
     }

@@ -235,7 +235,7 @@ async fn a_pooled_connection_is_shared_no_longer_than_its_certificate_is_valid()
     let rig = place.rig(ANY);
     rig.exec(&mut Call::new("true", place.sshd.password())).await.unwrap();
     let known = KnownHosts::load(std::slice::from_ref(&rig.known_hosts)).unwrap();
-    KnownHosts::revoke(&rig.known_hosts, &known.list()[0]).unwrap();
+    KnownHosts::revoke(&rig.known_hosts, &known.list()[0], "*").unwrap();
     let failure = rig.exec(&mut Call::new("true", place.sshd.password())).await.unwrap_err();
     assert_eq!(failure.code(), ErrorCode::TargetHostkeyChanged);
     assert_eq!(place.sshd.logins(), 1);

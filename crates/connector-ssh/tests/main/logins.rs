@@ -157,7 +157,7 @@ async fn a_changed_or_revoked_key_is_refused() {
     let known = KnownHosts::load(std::slice::from_ref(&rig.known_hosts)).unwrap();
     let entry =
         known.list().iter().find(|entry| entry.fingerprint() == sshd.host_key().fingerprint()).unwrap();
-    KnownHosts::revoke(&rig.known_hosts, entry).unwrap();
+    KnownHosts::revoke(&rig.known_hosts, entry, "*").unwrap();
     let failure = rig.exec(&mut Call::new("true", sshd.password())).await.unwrap_err();
     assert!(failure.message().contains("is revoked"), "{failure:?}");
     // Not even when the operator asked not to look.

@@ -87,7 +87,7 @@ async fn take(from: &mut OwnedReadHalf, tag: usize) -> std::io::Result<Vec<u8>> 
 
 fn replace(packet: &mut [u8], old: &[u8], new: &[u8]) {
     let at = packet.windows(old.len()).position(|window| window == old);
-    let at = at.expect("the host offers strict key exchange: OpenSSH 9.6, or patched");
+    let at = at.unwrap_or_else(|| panic!("the host offers no strict key exchange: OpenSSH 9.6, or patched"));
     packet[at..at + new.len()].copy_from_slice(new);
 }
 

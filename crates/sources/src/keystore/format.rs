@@ -34,6 +34,7 @@ pub(super) struct StoredEntry {
     pub(super) username: Option<String>,
     pub(super) address: Option<String>,
     pub(super) secret: Zeroizing<String>,
+    pub(super) passphrase: Option<Zeroizing<String>>,
     pub(super) updated: Timestamp,
 }
 
@@ -62,6 +63,9 @@ struct Row {
     username: Option<String>,
     address: Option<String>,
     secret: Wiped,
+    /// Not written where there is none, so that programs from before it was thought of read the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passphrase: Option<Wiped>,
     updated: i64,
 }
 
@@ -69,6 +73,13 @@ struct Row {
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct Wiped(String);
+
+impl Wiped {
+    fn text(&self) -> Option<Zeroizing<String>> {
+        let bytes = Zeroizing::new(STANDARD.decode(&self.0).ok()?);
+        Some(Zeroizing::new(std::str::from_utf8(&bytes).ok()?.to_owned()))
+    }
+}
 
 impl Drop for Wiped {
     fn drop(&mut self) {
@@ -166,7 +177,7 @@ fn key_id(key: &MasterKey) -> String {
 impl StoredEntry {
     pub(super) fn from_entry(entry: Entry, updated: Timestamp) -> Result<Self, KeystoreError> {
         let bad = |what| Err(KeystoreError::BadEntry(what));
-        let Entry { username, address, secret } = entry;
+        let Entry { username, address, secret, passphrase } = entry;
         let plain = |text: &Option<String>| {
             text.as_ref().is_none_or(|text| text.len() <= 256 && !text.chars().any(char::is_control))
         };
@@ -179,14 +190,24 @@ impl StoredEntry {
         if secret.expose().len() > broker::SECRET_MAX {
             return bad("the secret is larger than 64 KiB");
         }
-        let secret = Zeroizing::new(secret.expose().clone());
+        if let Some(passphrase) = &passphrase {
+            if !secret.expose().trim_start().starts_with("-----BEGIN ") {
+                return bad("a passphrase belongs to a private key, and the secret is none");
+            }
+            if passphrase.expose().is_empty() || passphrase.expose().len() > 1024 {
+                return bad("a passphrase has 1 to 1024 bytes");
+            }
+        }
+        let wiped = |secret: &Secret<String>| Zeroizing::new(secret.expose().clone());
+        let (secret, passphrase) = (wiped(&secret), passphrase.as_ref().map(wiped));
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        Ok(Self { username: filled(username), address: filled(address), secret, updated })
+        Ok(Self { username: filled(username), address: filled(address), secret, passphrase, updated })
     }
 
     pub(super) fn into_entry(mut self) -> Entry {
         let secret = Secret::new(std::mem::take(&mut *self.secret));
-        Entry { username: self.username, address: self.address, secret }
+        let passphrase = self.passphrase.as_mut().map(|text| Secret::new(std::mem::take(&mut **text)));
+        Entry { username: self.username, address: self.address, secret, passphrase }
     }
 }
 
@@ -198,15 +219,20 @@ impl Row {
             username: stored.username.clone(),
             address: stored.address.clone(),
             secret: Wiped(STANDARD.encode(stored.secret.as_bytes())),
+            passphrase: stored.passphrase.as_ref().map(|text| Wiped(STANDARD.encode(text.as_bytes()))),
             updated: stored.updated.as_millis(),
         }
     }
 
     fn into_stored(self) -> Option<(super::EntryKey, StoredEntry)> {
-        let bytes = Zeroizing::new(STANDARD.decode(&self.secret.0).ok()?);
-        let secret = Zeroizing::new(std::str::from_utf8(&bytes).ok()?.to_owned());
+        let secret = self.secret.text()?;
+        let passphrase = match &self.passphrase {
+            Some(passphrase) => Some(passphrase.text()?),
+            None => None,
+        };
         let updated = Timestamp::from_millis(self.updated);
-        let stored = StoredEntry { username: self.username, address: self.address, secret, updated };
+        let stored =
+            StoredEntry { username: self.username, address: self.address, secret, passphrase, updated };
         Some(((self.safe, self.object), stored))
     }
 
@@ -215,6 +241,7 @@ impl Row {
         let optional = |text: &Option<String>| text.as_ref().map_or(4, |text| text.len() * 6);
         let texts =
             (self.safe.len() + self.object.len()) * 6 + optional(&self.username) + optional(&self.address);
-        texts + self.secret.0.len() + 128
+        let secrets = self.secret.0.len() + self.passphrase.as_ref().map_or(0, |text| text.0.len());
+        texts + secrets + 160
     }
 }

@@ -48,6 +48,8 @@ pub struct Entry {
     pub address: Option<String>,
     /// A password, or a private key in PEM or OpenSSH form.
     pub secret: Secret<String>,
+    /// What opens the private key, if that is encrypted by itself.
+    pub passphrase: Option<Secret<String>>,
 }
 
 /// A credential as it is listed: everything but the secret.

@@ -48,11 +48,11 @@ impl CredentialSource for KeystoreSource {
 
 impl Inner {
     fn credential(&self, name: &CredentialRef) -> Result<Credential, Failure> {
-        let Entry { username, address, secret } = self.find(name)?;
+        let Entry { username, address, secret, passphrase } = self.find(name)?;
         let account = username.as_deref().unwrap_or_default();
         let version = self.versions.version(&[account.as_bytes(), secret.expose().as_bytes()]);
         let bytes = Zeroizing::new(secret.expose().clone().into_bytes());
-        let material = Material::from_bytes(bytes, None)
+        let material = Material::from_bytes(bytes, passphrase)
             .map_err(|error| Failure::new(ErrorCode::CredentialRefused, format!("`{name}`: {error}")))?;
         Ok(Credential { username, address, material, version: Some(version) })
     }

@@ -41,6 +41,7 @@ fn entry(secret: &str) -> Entry {
         username: Some("svc".to_owned()),
         address: Some("10.0.0.1".to_owned()),
         secret: Secret::new(secret.to_owned()),
+        passphrase: None,
     }
 }
 
@@ -69,6 +70,19 @@ fn what_is_set_is_found_again_by_another_opener() {
     assert!(
         matches!(other.find(&named("PROD/none")), Err(KeystoreError::NoEntry(name)) if name == "PROD/none")
     );
+}
+
+#[test]
+fn a_private_key_may_have_its_passphrase_beside_it() {
+    let folder = Folder::new();
+    let keystore = folder.create();
+    let passphrase = || Some(Secret::new("canary-phrase".to_owned()));
+    keystore.set(&named("A/key"), Entry { passphrase: passphrase(), ..entry(KEY) }).unwrap();
+    keystore.set(&named("A/plain"), entry(KEY)).unwrap();
+    let other = folder.open(Unlock::Key(key(1))).unwrap();
+    assert!(other.find(&named("A/key")).unwrap().passphrase.is_some_and(|p| p.same_as(b"canary-phrase")));
+    assert!(other.find(&named("A/plain")).unwrap().passphrase.is_none());
+    assert!(!format!("{:?}", other.list().unwrap()).contains("canary"));
 }
 
 #[test]
@@ -293,6 +307,8 @@ fn an_entry_that_makes_no_sense_is_refused() {
         entry(&"c".repeat(64 * 1024 + 1)),
         Entry { username: Some("a\nb".to_owned()), ..entry(SECRET) },
         Entry { address: Some("x".repeat(257)), ..entry(SECRET) },
+        Entry { passphrase: Some(Secret::new("for no key".to_owned())), ..entry(SECRET) },
+        Entry { passphrase: Some(Secret::new(String::new())), ..entry(KEY) },
     ] {
         assert!(matches!(set(bad), Err(KeystoreError::BadEntry(_))));
     }

@@ -39,7 +39,12 @@ fn with_keystore() -> (tempfile::TempDir, PathBuf, PathBuf) {
     let key = MasterKey::generate(&Counting::default()).unwrap();
     private(&key_file, key.to_text().as_bytes());
     let keystore = Keystore::create(&file, key, Arc::new(Stopped), Arc::new(Counting::default())).unwrap();
-    let entry = crate::Entry { username: None, address: None, secret: model::Secret::new(SECRET.to_owned()) };
+    let entry = crate::Entry {
+        username: None,
+        address: None,
+        secret: model::Secret::new(SECRET.to_owned()),
+        passphrase: None,
+    };
     keystore.set(&named("A/b"), entry).unwrap();
     (folder, file, key_file)
 }
@@ -79,7 +84,12 @@ async fn a_keystore_may_be_made_after_the_gateway_started() {
         passphrase: &|| Err(MasterKeyError::NobodyToAsk),
     };
     let made = crate::create_located(&file, &location, &around).unwrap();
-    let entry = crate::Entry { username: None, address: None, secret: model::Secret::new(SECRET.to_owned()) };
+    let entry = crate::Entry {
+        username: None,
+        address: None,
+        secret: model::Secret::new(SECRET.to_owned()),
+        passphrase: None,
+    };
     made.set(&named("A/b"), entry).unwrap();
     assert!(is_password(&fetch(source.as_ref(), "A/b").await.unwrap(), SECRET));
     assert!(matches!(crate::create_located(&file, &location, &around), Err(crate::KeystoreError::Exists(_))));
