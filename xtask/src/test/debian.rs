@@ -15,6 +15,7 @@ const NEEDED: &[(&str, Probe)] = &[
     ("openssh-client", Probe::Programs(&["ssh", "ssh-keygen", "ssh-agent", "ssh-add"])),
     ("dropbear-bin", Probe::Programs(&["dropbear", "dropbearkey"])),
     ("passwd", Probe::Programs(&["useradd", "usermod", "chpasswd"])),
+    ("iproute2", Probe::Programs(&["ip"])),
     ("mount", Probe::Programs(&["mount", "umount"])),
     ("util-linux", Probe::Programs(&["unshare", "setpriv"])),
     ("bash", Probe::Programs(&["bash"])),

@@ -3,6 +3,7 @@
 pub(crate) mod host;
 mod line;
 mod messages;
+mod network;
 mod scripted;
 mod wire;
 
@@ -281,6 +282,53 @@ async fn a_pooled_connection_that_froze_is_replaced_before_anything_is_sent() {
     line.freeze();
     rig.exec(&mut Call::new("count-act once", sshd.password())).await.unwrap();
     assert_eq!((sshd.acts(), sshd.logins()), (vec!["once".to_owned()], 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_that_froze_is_given_up_before_anybody_needs_it() {
+    let sshd = Sshd::start();
+    let line = Line::to(sshd.port()).await;
+    let rig = Rig::new("127.0.0.1", line.port, sshd.user(), &known_through(&line, &sshd));
+    let watchdog = Duration::from_millis(300);
+    rig.connector.configure(SshSettings { watchdog, ..rig.settings.clone() });
+    rig.exec(&mut Call::new("true", sshd.password())).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(line.given_up(), 0, "who answers is kept");
+    line.freeze();
+    for _ in 0..200 {
+        if line.given_up() == 1 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the dead connection was kept");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_way_that_froze_the_host_that_is_silent_is_named() {
+    for frozen in ["bastion", "web1"] {
+        let (bastion, web) = (Sshd::start(), Sshd::start());
+        let (before, behind) = (Line::to(bastion.port()).await, Line::to(web.port()).await);
+        let mut rig = Rig::new("127.0.0.1", behind.port, web.user(), &known_through(&behind, &web))
+            .by_way_of(&[("bastion", &bastion)]);
+        rig.hops[0].0.port = before.port;
+        let known = std::fs::read_to_string(&rig.known_hosts).unwrap();
+        std::fs::write(&rig.known_hosts, format!("{known}{}\n", known_through(&before, &bastion))).unwrap();
+        let watchdog = Duration::from_millis(300);
+        rig.connector.configure(SshSettings { watchdog, ..rig.settings.clone() });
+        let line = "sh -c 'count-act on; sleep 300'";
+        let mut call = Call { timeout: Duration::from_secs(60), ..Call::new(line, web.password()) };
+        let ((), failure) = tokio::join!(
+            async {
+                acted(&web, 1).await;
+                if frozen == "bastion" { before.freeze() } else { behind.freeze() }
+            },
+            async { rig.exec(&mut call).await.unwrap_err() }
+        );
+        assert_eq!(failure.code(), ErrorCode::TargetUnreachable, "{failure:?}");
+        let told = failure.message().starts_with(&format!("the connection to `{frozen}`"));
+        assert!(told, "{frozen}: {failure:?}");
+    }
 }
 
 fn known_through(line: &Line, sshd: &Sshd) -> String {
