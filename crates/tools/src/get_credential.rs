@@ -69,7 +69,8 @@ impl Tool for GetCredential {
         };
         let parts: Vec<SubAction> = targets
             .into_iter()
-            .filter(|host| host.admits(&credential))
+            // A denial names the parts that failed: none of them may be what the principal does not know of.
+            .filter(|host| host.admits(&credential) && (scene.sees)(&host.target()))
             .map(|host| SubAction::Credential { credential: credential.clone(), target: host.target() })
             .collect();
         if parts.is_empty() {

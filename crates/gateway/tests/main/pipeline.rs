@@ -251,6 +251,31 @@ async fn a_host_that_is_not_visible_is_not_found() {
 }
 
 #[tokio::test]
+async fn a_credential_tells_nothing_of_hosts_that_are_not_visible() {
+    // `vault1` admits all of `vault:PROD/*`, and nobody here has a rule for it.
+    let rules = RULES.replace("vault:PROD/*", "vault:PROD/web");
+    let harness = Harness::new(&rules).await;
+    let mut answers = Vec::new();
+    for (object, target) in
+        [("root", None), ("root", Some("vault1")), ("nothing", None), ("nothing", Some("none"))]
+    {
+        let mut arguments = json!({"safe": "PROD", "object_name": object, "source": "vault"});
+        if let Some(target) = target {
+            arguments["target"] = json!(target);
+        }
+        let answer = harness.call("get_credential", arguments).await;
+        assert!(answer.is_error);
+        let text = format!("{}{}", answer.text, answer.structured);
+        assert!(target.is_some() || !text.contains("vault1"), "{text}");
+        answers.push((answer.structured["code"].clone(), text.replace("vault1", "T").replace("none", "T")));
+    }
+    // A host that is not visible is told apart from none by nothing, with a credential that it admits or another.
+    assert_eq!(answers[1].0, "target.unknown");
+    assert_eq!(answers[1], answers[3]);
+    assert_eq!(answers[0].0, answers[2].0);
+}
+
+#[tokio::test]
 async fn wrong_arguments_are_named() {
     let harness = Harness::new(RULES).await;
     let answer = harness.call("ssh_execute", json!({"host": "web1", "command": 5})).await;
