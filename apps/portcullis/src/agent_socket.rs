@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use config::AgentSocket;
-use rustix::fs::Gid;
+use rustix::fs::{AtFlags, Gid};
 use tokio::net::UnixListener;
 
 /// A bound agent socket; its file goes when the value does.
@@ -20,13 +20,15 @@ pub(crate) struct Bound {
 /// left over and replaced.
 pub(crate) fn bind(socket: &AgentSocket) -> io::Result<(UnixListener, Bound)> {
     let path = &socket.path;
+    refuse_open_folder(path)?;
     remove_left_over(path)?;
     let gid = socket.group.as_deref().map(group_id).transpose()?;
     // The umask keeps everybody out until the mode is set.
     let listener = UnixListener::bind(path)?;
     let bound = Bound { path: path.clone() };
     if let Some(gid) = gid {
-        rustix::fs::chown(path, None, Some(Gid::from_raw(gid)))?;
+        let here = rustix::fs::CWD;
+        rustix::fs::chownat(here, path, None, Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     fs::set_permissions(path, Permissions::from_mode(socket.mode))?;
     Ok((listener, bound))
@@ -36,6 +38,20 @@ impl Drop for Bound {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Where everybody can rename files, somebody could put another one in the socket's place: to listen to agents, or to have
+/// its mode changed to the socket's.
+fn refuse_open_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mode = fs::metadata(folder)?.permissions().mode();
+    if mode & 0o002 != 0 && mode & 0o1000 == 0 {
+        let shown = folder.display();
+        return Err(io::Error::other(format!(
+            "everybody can replace files in `{shown}`: `chmod o-w {shown}`"
+        )));
+    }
+    Ok(())
 }
 
 fn remove_left_over(path: &Path) -> io::Result<()> {
@@ -89,6 +105,13 @@ mod tests {
         assert!(!socket.path.exists());
         std::fs::write(&socket.path, "").unwrap();
         assert_eq!(bind(&socket).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
+        let mode =
+            |mode| std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        std::fs::remove_file(&socket.path).unwrap();
+        mode(0o777);
+        assert!(bind(&socket).unwrap_err().to_string().contains("everybody can replace files"));
+        mode(0o1777);
+        assert!(bind(&socket).is_ok(), "as in /tmp, only the owner can");
     }
 
     #[test]

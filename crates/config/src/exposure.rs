@@ -43,6 +43,24 @@ impl Exposure {
     }
 }
 
+/// The mode of a key's file that others can read. The group counts as others on files of our own user; a mounted
+/// secret often belongs to root and is given to us by its group.
+pub(crate) fn readable_by_others(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    let forbidden = if metadata.uid() == rustix::process::geteuid().as_raw() { 0o077 } else { 0o007 };
+    (metadata.is_file() && metadata.mode() & forbidden != 0).then(|| metadata.mode() & 0o7777)
+}
+
+/// The mode of what everybody can write to: everybody could decide what is permitted.
+pub(crate) fn writable_by_everybody(metadata: &Metadata) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+
+    // In a folder with the sticky bit only the owner of a file can replace it.
+    let open = metadata.mode() & 0o002 != 0 && (metadata.is_file() || metadata.mode() & 0o1000 == 0);
+    open.then(|| metadata.mode() & 0o7777)
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::Exposure;

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::exposure::readable_by_others;
 use crate::forms::Wrong;
 use crate::node::Place;
 
@@ -13,6 +14,20 @@ pub(crate) fn must_exist(place: &Place<'_>, path: &Path) {
             place.error(format!("there is no file `{}`", path.display()));
         }
         Ok(_) | Err(_) => {}
+    }
+}
+
+/// Reports a key's file that is not there, or that others than the gateway's user can read: the same rule as when it is
+/// read, so that `check` tells what a start would.
+pub(crate) fn must_be_private(place: &Place<'_>, path: &Path) {
+    must_exist(place, path);
+    let Ok(found) = std::fs::metadata(path) else { return };
+    if let Some(mode) = readable_by_others(&found) {
+        let wrong = Wrong::new(format!("others can read `{}` (mode {mode:04o})", path.display()));
+        place.error(
+            wrong
+                .hint(format!("`chmod 600 {}`; if it was readable for long, make a new one", path.display())),
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use model::{
 };
 
 use crate::configuration::{Sources, secret_location};
-use crate::files::must_exist;
+use crate::files::must_be_private;
 use crate::forms::{self, Wrong};
 use crate::nearest::nearest;
 use crate::node::{Node, Place, Table};
@@ -179,7 +179,7 @@ fn credential(node: &Node<'_>, sources: &Sources) -> Option<CredentialSpec> {
     let passphrase = table.node("passphrase").and_then(|node| secret_location(&node, sources));
     let key = table.alternative("key")?;
     let path = key.path()?;
-    must_exist(&key.place, &path);
+    must_be_private(&key.place, &path);
     Some(CredentialSpec::Key { path, passphrase })
 }
 

@@ -11,7 +11,7 @@ use toml::de::DeTable;
 
 use crate::configuration::{self, Sources};
 use crate::diagnostic::{Diagnostic, Diagnostics, Report, Severity};
-use crate::exposure::Exposure;
+use crate::exposure::{Exposure, writable_by_everybody};
 use crate::forms::{Wrong, printable};
 use crate::node::{Place, Table, TextFile};
 use crate::rules::{WrittenCedar, WrittenRule};
@@ -180,6 +180,9 @@ fn folder(path: &Path, extensions: &[&str], report: &Report) -> Vec<PathBuf> {
             return Vec::new();
         }
     };
+    if let Ok(metadata) = std::fs::metadata(path) {
+        refuse_writable(path, &metadata, report);
+    }
     let visible =
         |path: &PathBuf| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(visible).collect();
@@ -200,6 +203,17 @@ fn folder(path: &Path, extensions: &[&str], report: &Report) -> Vec<PathBuf> {
         return Vec::new();
     }
     wanted
+}
+
+/// Whoever can write these files decides everything, so not everybody may.
+fn refuse_writable(path: &Path, metadata: &std::fs::Metadata, report: &Report) {
+    if let Some(mode) = writable_by_everybody(metadata) {
+        report.add(Diagnostic {
+            message: format!("everybody can write to it (mode {mode:04o}), and so decide what is permitted"),
+            hint: Some(format!("`chmod o-w {}`, after a look at what it says", path.display())),
+            ..about(path)
+        });
+    }
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
@@ -234,6 +248,7 @@ fn read_file(path: &Path, report: &Report) -> Option<TextFile> {
         failed(format!("is larger than {}", crate::forms::write_size(LARGEST_FILE)));
         return None;
     }
+    refuse_writable(path, &metadata, report);
     let shown = path.to_owned();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();

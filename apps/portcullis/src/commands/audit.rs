@@ -136,7 +136,7 @@ pub(crate) fn line(entry: &Map<String, Value>) -> String {
 
 /// What an agent wrote is shown without what a terminal would act on.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || guard::is_deceptive(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A time as it stands in the journal, or how long ago.

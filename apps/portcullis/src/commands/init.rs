@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +28,7 @@ pub(crate) fn run(folder: Option<&Path>, output: Output) -> Result<Exit, Stop> {
     let hash = ApiKeyHash::parse(&hash).map_err(Stop::failed)?;
     let user = user_name(rustix::process::geteuid().as_raw());
     let files = starter_files(&hash, &user);
+    refuse_shared(folder)?;
     refuse_existing(folder, &files)?;
     let mut written = Written::default();
     if let Err(stop) = write(folder, &files, &mut written) {
@@ -36,6 +37,23 @@ pub(crate) fn run(folder: Option<&Path>, output: Output) -> Result<Exit, Stop> {
     }
     show(folder, &written, &key, &user, output)?;
     Ok(Exit::Done)
+}
+
+/// Keys are written here: nobody else may be able to put something in their place.
+fn refuse_shared(folder: &Path) -> Result<(), Stop> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let Ok(found) = std::fs::metadata(folder) else { return Ok(()) };
+    let (owner, me) = (found.uid(), rustix::process::geteuid().as_raw());
+    let shown = folder.display();
+    let why = if owner != me && owner != 0 {
+        format!("`{shown}` belongs to `{}`, and this is `{}`", user_name(owner), user_name(me))
+    } else if found.mode() & 0o002 != 0 {
+        format!("everybody can write to `{shown}`")
+    } else {
+        return Ok(());
+    };
+    Err(Stop::failed(format!("{why}; nothing was written"))
+        .with_hint("`portcullis init DIR` makes a folder that is yours alone"))
 }
 
 fn refuse_existing(folder: &Path, files: &[StarterFile]) -> Result<(), Stop> {

@@ -1,5 +1,7 @@
 //! What the tour shows, and whether it held.
 
+use std::io::IsTerminal;
+
 use serde_json::{Value, json};
 
 use super::scene::Scene;
@@ -25,12 +27,19 @@ impl Audience {
 
     /// Who is there.
     pub(super) fn welcome(&self, scene: &Scene) -> Result<(), Stop> {
-        self.print(&format!(
-            "Portcullis stands between an agent and a host.\n\n  agent    speaks MCP, has an API key and nothing else\n  \
-             gateway  http://{}/mcp, one rule for commands, one for credentials\n  host     web1, a sandbox with an SSH server \
-             of its own; its password is in the gateway's keystore",
-            scene.address
-        ))
+        self.print("Portcullis stands between an agent and a host.\n")?;
+        for (who, what) in [
+            ("agent", "speaks MCP, has an API key and nothing else".to_owned()),
+            ("gateway", format!("http://{}/mcp, one rule for commands, one for credentials", scene.address)),
+            (
+                "host",
+                "web1, a sandbox with an SSH server of its own; its password is in the gateway's keystore"
+                    .to_owned(),
+            ),
+        ] {
+            self.print(&hanging(&format!("  {who:<8} "), &what, terminal_width()))?;
+        }
+        Ok(())
     }
 
     /// A step begins.
@@ -51,7 +60,8 @@ impl Audience {
     /// Something that must be so.
     pub(super) fn check(&mut self, what: impl Into<String>, holds: bool) -> Result<(), Stop> {
         let what = what.into();
-        self.print(&format!("   {} {what}", if holds { "[ok]    " } else { "[FAILED]" }))?;
+        let mark = if holds { "   [ok]     " } else { "   [FAILED] " };
+        self.print(&hanging(mark, &what, terminal_width()))?;
         if let Some(step) = self.steps.last_mut() {
             step.checks.push((what, holds));
         }
@@ -97,10 +107,52 @@ impl Audience {
     }
 }
 
+/// How wide the terminal is; nothing is broken for whatever else reads us.
+fn terminal_width() -> Option<usize> {
+    let out = std::io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    rustix::termios::tcgetwinsize(out).ok().map(|size| usize::from(size.ws_col)).filter(|width| *width >= 40)
+}
+
+/// Text behind its mark, broken between words, every further line below the first word.
+fn hanging(mark: &str, text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{mark}{text}") };
+    let indent = mark.chars().count();
+    let (mut shown, mut at) = (mark.to_owned(), indent);
+    for (number, word) in text.split(' ').enumerate() {
+        let length = word.chars().count();
+        if number > 0 && at + 1 + length > width {
+            shown.push_str(&format!("\n{:indent$}", ""));
+            at = indent;
+        } else if number > 0 {
+            shown.push(' ');
+            at += 1;
+        }
+        shown.push_str(word);
+        at += length;
+    }
+    shown
+}
+
 impl Step {
     fn to_json(&self) -> Value {
         let checks: Vec<Value> =
             self.checks.iter().map(|(what, holds)| json!({ "what": what, "ok": holds })).collect();
         json!({ "step": self.title, "said": self.said, "checks": checks })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hanging;
+
+    #[test]
+    fn lines_are_broken_between_words_and_only_on_terminals() {
+        let text = "one two three four";
+        assert_eq!(hanging("> ", text, Some(10)), "> one two\n  three\n  four");
+        assert_eq!(hanging("> ", text, None), "> one two three four");
+        assert_eq!(hanging("> ", "longerthanwide x", Some(8)), "> longerthanwide\n  x");
     }
 }

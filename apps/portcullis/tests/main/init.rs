@@ -32,6 +32,30 @@ fn what_it_writes_passes_the_check() {
 }
 
 #[test]
+fn no_keys_are_written_where_others_could_swap_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let mode = |mode| {
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for open in [0o777, 0o1777] {
+        mode(open);
+        let refused = run(folder.path(), &["init"]);
+        assert_eq!(refused.exit, 2, "{refused:?}");
+        assert!(
+            refused.err.contains("everybody can write") && refused.err.contains("init DIR"),
+            "{refused:?}"
+        );
+        assert_eq!(contents(folder.path()).len(), 0);
+    }
+    assert_eq!(run(folder.path(), &["init", "own"]).exit, 0, "a new folder is its owner's alone");
+    mode(0o755);
+    std::os::unix::fs::chown(folder.path(), Some(65_534), None).unwrap();
+    let refused = run(folder.path(), &["init"]);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    assert!(refused.err.contains("belongs to"), "{refused:?}");
+}
+
+#[test]
 fn it_never_overwrites_and_names_what_is_there() {
     let installed = Installed::new();
     let before = contents(&installed.path("."));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::KeyLocation;
 use super::secrets::key_location;
-use crate::files::{lies_within, must_exist, must_lie_outside};
+use crate::files::{lies_within, must_be_private, must_lie_outside};
 use crate::node::{Node, Place, Table};
 
 /// `[audit]`.
@@ -95,7 +95,7 @@ pub(super) fn read(root: &Table<'_>, state: &Path) -> Audit {
             let path = root.place.file.folder.join(default);
             if needed {
                 must_lie_outside(&place(name), &path, state);
-                must_exist(&place(name), &path);
+                must_be_private(&place(name), &path);
             }
             KeyLocation::File(path)
         }

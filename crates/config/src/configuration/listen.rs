@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 
 use super::{PrincipalConfig, networks};
-use crate::files::{must_exist, must_lie_outside};
+use crate::files::{must_be_private, must_exist, must_lie_outside};
 use crate::forms::{self, Wrong};
 use crate::node::Table;
 
@@ -190,7 +190,10 @@ fn tls_files(table: &Table<'_>) -> Option<TlsFiles> {
     let file = |key| {
         let node = table.node(key)?;
         let path = node.path()?;
-        must_exist(&node.place, &path);
+        match key {
+            "key" => must_be_private(&node.place, &path),
+            _ => must_exist(&node.place, &path),
+        }
         Some(path)
     };
     let (cert, key, client_ca) = (file("cert"), file("key"), file("client_ca"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use model::{CredentialRef, LiteralSecret, Secret, SecretLocation};
 
 use crate::exposure::Exposure;
-use crate::files::{must_exist, must_lie_outside};
+use crate::files::{must_be_private, must_exist, must_lie_outside};
 use crate::forms::{self, Wrong};
 use crate::nearest::nearest;
 use crate::node::{Node, Place, Table};
@@ -112,7 +112,7 @@ pub(crate) fn key_location(node: &Node<'_>, state: &Path) -> Option<KeyLocation>
     let file = table.alternative("file")?;
     let path = file.path()?;
     must_lie_outside(&file.place, &path, state);
-    must_exist(&file.place, &path);
+    must_be_private(&file.place, &path);
     Some(KeyLocation::File(path))
 }
 

@@ -65,6 +65,52 @@ fn a_secret_in_a_file_that_others_can_read_is_refused_and_not_quoted() {
 }
 
 #[test]
+fn a_key_that_others_can_read_is_told_before_a_start_refuses_it() {
+    let folder = Folder::new();
+    folder.write(
+        "portcullis.toml",
+        "[listen.tls]\ncert = \"server.pem\"\nkey = \"server.key\"\n\
+         [[credential_source]]\nname = \"k\"\nkind = \"keystore\"\nfile = \"keystore\"\nmaster_key = { file = \"master.key\" }",
+    );
+    folder.write("inventory.toml", "[hosts.a]\naddress = \"a\"\ncredential = { key = \"host.key\" }");
+    let keys = ["audit.key", "audit-seal.key", "server.key", "master.key", "host.key"];
+    for name in keys.iter().chain(&["server.pem"]) {
+        folder.write(name, "k");
+    }
+    let mode = |name: &str, mode| {
+        let path = folder.path().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode("server.pem", 0o644);
+    assert!(folder.load().is_ok(), "{:?}", folder.load().err().map(|errors| errors.to_string()));
+    for name in keys {
+        for open in [0o640, 0o604] {
+            mode(name, open);
+            let told = told(&folder);
+            assert!(told.contains(&format!("others can read `{name}` (mode {open:04o})")), "{told}");
+        }
+        mode(name, 0o600);
+    }
+}
+
+#[test]
+fn what_everybody_can_write_is_refused_by_name() {
+    let folder = Folder::new();
+    folder.write("portcullis.toml", "");
+    let raw = "forbid (principal, action, resource);";
+    folder.write("policy/more.cedar", raw);
+    for name in ["portcullis.toml", "inventory.toml", "policy/ops.toml", "policy/more.cedar", "policy"] {
+        let path = folder.path().join(name);
+        let before = std::fs::metadata(&path).unwrap().permissions();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let told = told(&folder);
+        assert!(told.contains(&format!("{name}: everybody can write to it (mode 0777)")), "{told}");
+        std::fs::set_permissions(&path, before).unwrap();
+    }
+    assert!(folder.load().is_ok());
+}
+
+#[test]
 fn toml_that_breaks_off_in_a_secret_does_not_quote_it() {
     let folder = Folder::new();
     folder.write("portcullis.toml", "");
