@@ -59,7 +59,7 @@ impl Formatter for Visible {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
-        if !fragment.chars().any(guard::is_deceptive) {
+        if !guard::has_deceptive(fragment) {
             return self.0.write_string_fragment(writer, fragment);
         }
         for c in fragment.chars() {

@@ -1,11 +1,13 @@
 //! Scanning and neutralising of results and answers.
 
+use std::borrow::Cow;
+
 use model::{Answer, ErrorCode, Failure, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::cap::MAX_DEPTH;
 use crate::rich;
-use crate::visible::make_visible;
+use crate::visible::{has_deceptive, make_visible};
 use crate::{Guarded, Report, Scanner};
 
 /// Whether any raw byte or value of a result holds a leased secret.
@@ -57,12 +59,12 @@ pub(crate) fn withheld() -> Guarded<Answer> {
 
 /// Makes every deceptive character of an answer visible.
 pub(crate) fn neutralise(answer: Answer, report: &mut Report) -> Answer {
-    let (text, marked) = make_visible(&answer.text);
-    report.neutralised |= marked;
-    let text = text.into_owned();
-    let structured = neutralise_value(answer.structured, 0, report);
-    let (content, turn) = rich::neutralise(answer.content, answer.turn, report);
-    Answer { text, structured, is_error: answer.is_error, content, turn }
+    let Answer { text, structured, is_error, content, turn } = answer;
+    let text = neutralise_text(text, report);
+    let structured =
+        if is_plain(&structured, 0) { structured } else { neutralise_value(structured, 0, report) };
+    let (content, turn) = rich::neutralise(content, turn, report);
+    Answer { text, structured, is_error, content, turn }
 }
 
 /// The whole as JSON text (numbers, keys, neighbours) and every string by itself (what a reader gets).
@@ -105,7 +107,23 @@ pub(crate) fn neutralise_value(value: Value, depth: usize, report: &mut Report) 
 pub(crate) fn neutralise_text(text: String, report: &mut Report) -> String {
     let (visible, marked) = make_visible(&text);
     report.neutralised |= marked;
-    visible.into_owned()
+    match visible {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(visible) => visible,
+    }
+}
+
+/// Whether there is nothing in a value to be made visible or left out.
+fn is_plain(value: &Value, depth: usize) -> bool {
+    depth <= MAX_DEPTH
+        && match value {
+            Value::String(text) => !has_deceptive(text),
+            Value::Array(items) => items.iter().all(|item| is_plain(item, depth + 1)),
+            Value::Object(map) => {
+                map.iter().all(|(key, item)| !has_deceptive(key) && is_plain(item, depth + 1))
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => true,
+        }
 }
 
 /// Two keys can look alike once they are visible; neither may push the other out.

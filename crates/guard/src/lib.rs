@@ -16,7 +16,7 @@ use model::{Answer, Failure, Outcome};
 
 pub use scanner::Scanner;
 pub use stream::{StreamScanner, Withheld};
-pub use visible::is_deceptive;
+pub use visible::{has_deceptive, is_deceptive};
 
 /// The stage that turns raw results into [`Guarded`] ones.
 #[derive(Debug, Clone, Copy, Default)]

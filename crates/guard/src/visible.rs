@@ -15,10 +15,16 @@ pub fn is_deceptive(c: char) -> bool {
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
+/// Whether any character of a text is [deceptive](is_deceptive). Most texts are plain ASCII, which is seen at a glance.
+pub fn has_deceptive(text: &str) -> bool {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    !text.bytes().all(plain) && text.chars().any(is_deceptive)
+}
+
 /// Writes every deceptive character as `\u{...}`; `\r\n` becomes a plain line end. Says whether anything
 /// deceptive was there.
 pub(crate) fn make_visible(text: &str) -> (Cow<'_, str>, bool) {
-    if !text.chars().any(is_deceptive) {
+    if !has_deceptive(text) {
         return (Cow::Borrowed(text), false);
     }
     let mut out = String::with_capacity(text.len() + 16);
