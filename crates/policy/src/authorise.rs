@@ -6,6 +6,7 @@ use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
 use ipnet::IpNet;
 use model::{Action, Limits, Principal, RuleName, SubAction, Target, TargetKind};
 
+use crate::cedar::Scene;
 use crate::compile::BUILT_IN_ID;
 use crate::decision::Basis;
 use crate::explain::{self, Refusal};
@@ -158,13 +159,12 @@ impl Snapshot {
         matched: &[&CompiledRule],
     ) -> Result<Grant, Refusal> {
         let names = matched.iter().map(|r| r.rule.name.as_str());
-        let (principal, tool, moment) = (asked.principal, asked.tool, asked.moment);
         let request = self
             .facts
-            .request(principal, tool, considered.target, part, moment, names)
+            .request(&considered.scene, part, asked.moment, names)
             .map_err(|_| Refusal::Failed(None))?;
         let policies = considered.policies(self, matched).map_err(|_| Refusal::Failed(None))?;
-        self.ask(&request, &policies, &considered.entities)
+        self.ask(&request, &policies, &considered.scene.entities)
     }
 
     /// Cedar passes over a policy that it cannot evaluate, also one that forbids: here that is a no.
@@ -289,13 +289,13 @@ pub(crate) struct Considered<'a> {
     /// Rules that forbid, on networks that the target's name may lead to.
     fencing: Vec<(&'a CompiledRule, Vec<IpNet>)>,
     raw: Vec<&'a crate::files::RawPolicy>,
-    entities: Arc<Entities>,
+    scene: Arc<Scene>,
     built_in: bool,
 }
 
 impl<'a> Considered<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, asked: Asked<'_>, target: &'a Target) -> Result<Self, String> {
-        let entities = snapshot.facts.entities(asked.principal, asked.tool, target)?;
+        let scene = snapshot.facts.scene(asked.principal, asked.tool, target)?;
         let candidates = snapshot.index.candidates(asked.principal, target);
         let (mut rules, mut fencing) = (Vec::new(), Vec::new());
         for r in candidates.into_iter().filter_map(|at| snapshot.rules.get(usize::try_from(at).ok()?)) {
@@ -316,7 +316,7 @@ impl<'a> Considered<'a> {
             snapshot.raw.iter().filter(|raw| raw.may_apply(&reach)).collect()
         };
         let built_in = target.kind == TargetKind::Gateway && BUILT_IN.contains(&asked.tool.name.as_str());
-        Ok(Self { target, rules, fencing, raw, entities, built_in })
+        Ok(Self { target, rules, fencing, raw, scene, built_in })
     }
 
     /// Rules that permit and apply here, whether or not they cover the part.
@@ -336,17 +336,13 @@ impl<'a> Considered<'a> {
     }
 
     /// Rules that do not match are left out: their policies ask for the match first.
-    fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<PolicySet, String> {
-        let mut set = PolicySet::new();
+    fn policies(&self, snapshot: &Snapshot, matched: &[&CompiledRule]) -> Result<Arc<PolicySet>, String> {
         let all = self
             .built_in
             .then_some(&snapshot.built_in)
             .into_iter()
             .chain(matched.iter().map(|r| &r.policy))
             .chain(self.raw.iter().map(|raw| &raw.policy));
-        for policy in all {
-            set.add(policy.clone()).map_err(|e| e.to_string())?;
-        }
-        Ok(set)
+        snapshot.sets.of(all)
     }
 }

@@ -7,9 +7,10 @@ use model::{FileAccess, SnapshotHash, ToolName};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::cedar::{Facts, built_in_policy, rule_policy, schema};
+use crate::cedar::{Facts, Sets, built_in_policy, rule_policy, schema};
 use crate::files::{self, RawPolicy, help_of, span_of};
 use crate::index::Index;
+use crate::listed::Listed;
 use crate::problem::Place;
 use crate::rule::{Rule, ToolSelector};
 use crate::snapshot::CompiledRule;
@@ -58,6 +59,8 @@ fn compile_here(rules: Vec<Rule>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary
         raw,
         built_in: built_in_policy(BUILT_IN_ID).map_err(defect)?,
         facts: Facts::new().map_err(defect)?,
+        sets: Sets::default(),
+        listed: Listed::default(),
         authorizer: Authorizer::new(),
     };
     Ok((snapshot, warnings))

@@ -12,6 +12,7 @@ mod explain;
 mod files;
 mod index;
 mod lint;
+mod listed;
 mod path;
 mod problem;
 mod rule;

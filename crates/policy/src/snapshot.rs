@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use cedar_policy::{Authorizer, Policy};
 use model::{Principal, SnapshotHash, Target, TargetKind, ToolName};
 
-use crate::cedar::Facts;
+use crate::cedar::{Facts, Sets};
 use crate::files::RawPolicy;
 use crate::index::Index;
-use crate::rule::{Effect, Rule, ToolSelector};
+use crate::listed::{Listed, Whose};
+use crate::rule::{Effect, Rule, TargetExpr, ToolSelector};
 use crate::vocabulary::BUILT_IN;
 use crate::{CedarFile, LintWarning, RuleProblem, ToolFacts, Vocabulary, compile, show};
 
@@ -23,6 +24,8 @@ pub struct Snapshot {
     pub(crate) raw: Vec<RawPolicy>,
     pub(crate) built_in: Policy,
     pub(crate) facts: Facts,
+    pub(crate) sets: Sets,
+    pub(crate) listed: Listed,
     pub(crate) authorizer: Authorizer,
 }
 
@@ -73,24 +76,34 @@ impl Snapshot {
     ///
     /// Decides what is listed, and in the pipeline whether a tool exists for this principal at all.
     pub fn visible(&self, principal: &Principal, tool: &ToolFacts) -> bool {
-        let rules = |effect: Effect| {
-            self.rules.iter().map(|compiled| &compiled.rule).filter(move |rule| {
-                rule.effect == effect && rule.names_principal(principal) && rule.names_tool(tool)
-            })
-        };
+        if !self.tools.contains(&tool.name) {
+            return false;
+        }
         let built_in = BUILT_IN.contains(&tool.name.as_str());
+        let listing = self.listed.of(tool, || self.listing(tool, built_in));
         let permitted = built_in
-            || rules(Effect::Permit).next().is_some()
+            || listing.permitted.has(principal)
             || self.raw.iter().any(|raw| raw.permits_somewhere(&self.facts, principal, tool));
-        let everywhere = |rule: &Rule| {
-            rule.targets
-                .iter()
-                .any(|expr| expr.is_any() || (built_in && expr.matches(&Target::gateway(), rule.effect)))
-        };
-        let forbidden = rules(Effect::Forbid)
-            .any(|rule| rule.is_about_everything() && rule.when.is_none() && everywhere(rule))
+        let forbidden = listing.forbidden.has(principal)
             || self.raw.iter().any(|raw| raw.forbids_everywhere(&self.facts, principal, tool));
-        self.tools.contains(&tool.name) && permitted && !forbidden
+        permitted && !forbidden
+    }
+
+    /// Whom rules permit a tool somewhere, and whom they forbid it everywhere.
+    fn listing(&self, tool: &ToolFacts, built_in: bool) -> (Whose, Whose) {
+        let rules = |effect: Effect| {
+            let of_tool = move |rule: &&Rule| rule.effect == effect && rule.names_tool(tool);
+            self.rules.iter().map(|compiled| &compiled.rule).filter(of_tool)
+        };
+        let everywhere = |rule: &&Rule| {
+            let all = |expr: &TargetExpr| {
+                expr.is_any() || (built_in && expr.matches(&Target::gateway(), rule.effect))
+            };
+            rule.is_about_everything() && rule.when.is_none() && rule.targets.iter().any(all)
+        };
+        let permitted = Whose::new(rules(Effect::Permit).flat_map(|rule| &rule.principals));
+        let forbids = rules(Effect::Forbid).filter(everywhere);
+        (permitted, Whose::new(forbids.flat_map(|rule| &rule.principals)))
     }
 
     /// Whether some rule could permit this principal anything at all on this target, and no forbid without

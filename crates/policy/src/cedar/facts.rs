@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
 use model::{Principal, SimpleCommand, SubAction, Target};
 
-use super::known::Known;
+use super::known::{Known, Scene};
 use super::names;
 use crate::command;
 use crate::rule::is_operator;
@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     target: EntityTypeName,
     tag: EntityTypeName,
     known: Known,
+    plain: Plain,
 }
 
 /// Facts could not be put in Cedar's terms; the decision is a denial.
@@ -38,6 +39,7 @@ impl Facts {
             target: name(names::TARGET)?,
             tag: name(names::TAG)?,
             known: Known::default(),
+            plain: Plain::default(),
         })
     }
 
@@ -71,13 +73,20 @@ impl Facts {
     }
 
     /// Principal, action and target with what they are in.
-    pub(crate) fn entities(
+    pub(crate) fn scene(
         &self,
         principal: &Principal,
         tool: &ToolFacts,
         target: &Target,
-    ) -> Result<Arc<Entities>, Unsayable> {
-        self.known.entities(principal, tool, target, || self.build(principal, tool, target))
+    ) -> Result<Arc<Scene>, Unsayable> {
+        self.known.scene(principal, tool, target, || {
+            Ok(Scene {
+                principal: self.principal(principal),
+                action: self.action(tool.name.as_str()),
+                resource: self.target(target),
+                entities: self.build(principal, tool, target)?,
+            })
+        })
     }
 
     fn build(&self, principal: &Principal, tool: &ToolFacts, target: &Target) -> Result<Entities, Unsayable> {
@@ -101,47 +110,75 @@ impl Facts {
     /// The question about one part.
     pub(crate) fn request<'a>(
         &self,
-        principal: &Principal,
-        tool: &ToolFacts,
-        target: &Target,
+        scene: &Scene,
         part: &SubAction,
         moment: Moment,
         matched: impl Iterator<Item = &'a str>,
     ) -> Result<Request, Unsayable> {
-        let time = record([
-            ("hour", RestrictedExpression::new_long(i64::from(moment.hour))),
-            ("weekday", RestrictedExpression::new_long(i64::from(moment.weekday))),
-        ])?;
-        let mut pairs = vec![
-            ("matched".to_owned(), RestrictedExpression::new_set(matched.map(text))),
-            ("time".to_owned(), time),
-        ];
-        let kind = match part {
-            SubAction::Whole => "whole",
-            SubAction::Command(command) => {
-                pairs.push(("command".to_owned(), command_record(command)?));
-                "command"
-            }
-            SubAction::File { access, path } => {
-                pairs.push(("path".to_owned(), text(path.as_str())));
-                access.as_str()
-            }
-            SubAction::Credential { credential, .. } => {
-                let fields = [
-                    ("source", text(credential.source())),
-                    ("safe", text(credential.safe())),
-                    ("object", text(credential.object())),
-                ];
-                pairs.push(("credential".to_owned(), record(fields)?));
-                "credential"
+        let matched: Vec<&str> = matched.collect();
+        let context = match part {
+            // The one context that has nothing of the call in it.
+            SubAction::Whole if matched.is_empty() => self.plain.of(moment, || context(part, moment, &[]))?,
+            SubAction::Whole
+            | SubAction::Command(_)
+            | SubAction::File { .. }
+            | SubAction::Credential { .. } => {
+                context(part, moment, &matched)?
             }
         };
-        pairs.push(("part".to_owned(), text(kind)));
-        let context = Context::from_pairs(pairs).map_err(|e| e.to_string())?;
-        let action = self.action(tool.name.as_str());
-        Request::new(self.principal(principal), action, self.target(target), context, None)
+        let Scene { principal, action, resource, .. } = scene;
+        Request::new(principal.clone(), action.clone(), resource.clone(), context, None)
             .map_err(|e| e.to_string())
     }
+}
+
+/// The context of the last hour in which something was asked as a whole.
+#[derive(Default)]
+struct Plain(Mutex<Option<(Moment, Context)>>);
+
+impl Plain {
+    fn of(
+        &self,
+        moment: Moment,
+        build: impl FnOnce() -> Result<Context, Unsayable>,
+    ) -> Result<Context, Unsayable> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, context)) if *of == moment => Ok(context.clone()),
+            Some(_) | None => Ok(last.insert((moment, build()?)).1.clone()),
+        }
+    }
+}
+
+fn context(part: &SubAction, moment: Moment, matched: &[&str]) -> Result<Context, Unsayable> {
+    let time = record([
+        ("hour", RestrictedExpression::new_long(i64::from(moment.hour))),
+        ("weekday", RestrictedExpression::new_long(i64::from(moment.weekday))),
+    ])?;
+    let matched = RestrictedExpression::new_set(matched.iter().map(|name| text(name)));
+    let mut pairs = vec![("matched".to_owned(), matched), ("time".to_owned(), time)];
+    let kind = match part {
+        SubAction::Whole => "whole",
+        SubAction::Command(command) => {
+            pairs.push(("command".to_owned(), command_record(command)?));
+            "command"
+        }
+        SubAction::File { access, path } => {
+            pairs.push(("path".to_owned(), text(path.as_str())));
+            access.as_str()
+        }
+        SubAction::Credential { credential, .. } => {
+            let fields = [
+                ("source", text(credential.source())),
+                ("safe", text(credential.safe())),
+                ("object", text(credential.object())),
+            ];
+            pairs.push(("credential".to_owned(), record(fields)?));
+            "credential"
+        }
+    };
+    pairs.push(("part".to_owned(), text(kind)));
+    Context::from_pairs(pairs).map_err(|e| e.to_string())
 }
 
 fn command_record(command: &SimpleCommand) -> Result<RestrictedExpression, Unsayable> {

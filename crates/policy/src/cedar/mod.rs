@@ -3,10 +3,13 @@
 mod facts;
 mod known;
 mod schema;
+mod sets;
 mod translate;
 
 pub(crate) use facts::Facts;
+pub(crate) use known::Scene;
 pub(crate) use schema::schema;
+pub(crate) use sets::Sets;
 pub(crate) use translate::{built_in_policy, rule_policy};
 
 /// Entity types of the schema, and the action groups that are no sets or tiers.
