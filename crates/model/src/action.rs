@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::ids::write_hex;
 use crate::{
     CommandLine, CredentialRef, End, HandleToken, LexicalPath, Limits, Redirection, SimpleCommand, Target,
     ToolName, ToolSet, WriteMode,
@@ -115,7 +116,7 @@ pub struct ActionDigest(pub [u8; 32]);
 
 impl std::fmt::Display for ActionDigest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0, &mut [0; 64])
     }
 }
 
@@ -204,10 +205,16 @@ fn write_sorted(text: &mut String, value: &Value) {
         }
         Value::String(string) => match HandleToken::parse(string) {
             Some(token) => write_sorted(text, &json!({ "handle_id": token.id().as_str() })),
-            None => text.push_str(&value.to_string()),
+            None => write_plain(text, value),
         },
-        Value::Null | Value::Bool(_) | Value::Number(_) => text.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => write_plain(text, value),
     }
+}
+
+/// Appends one value as `serde_json` writes it.
+fn write_plain(text: &mut String, value: &(impl serde::Serialize + ?Sized)) {
+    // Texts and numbers always can be written.
+    text.push_str(&serde_json::to_string(value).unwrap_or_default());
 }
 
 fn write_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, &'a Value)>) {
@@ -216,7 +223,7 @@ fn write_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, 
         if at > 0 {
             text.push(',');
         }
-        text.push_str(&Value::from(key).to_string());
+        write_plain(text, key);
         text.push(':');
         write_sorted(text, item);
     }

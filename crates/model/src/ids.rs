@@ -1,6 +1,7 @@
 //! One type per thing that has a name, so that a target can never be passed where a tool is meant.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A name that does not have the form its kind asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +16,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:expr, $expected:literal) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes the text as it is, if it has the form of this kind of name.
@@ -24,12 +25,17 @@ macro_rules! name {
                 if text.is_empty() || text.len() > $max || !text.chars().all(allowed) {
                     return Err(MalformedName { text: text.chars().take(80).collect(), kind: $kind, expected: $expected });
                 }
-                Ok(Self(text.to_owned()))
+                Ok(Self(text.into()))
             }
 
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The same text, shared.
+            pub fn to_shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
             }
         }
 
@@ -92,7 +98,7 @@ impl CallId {
 
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0, &mut [0; 32])
     }
 }
 
@@ -100,6 +106,12 @@ impl fmt::Debug for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CallId({self})")
     }
+}
+
+/// Writes bytes as lower-case digits, by way of `digits`, which must be twice as long.
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8], digits: &mut [u8]) -> fmt::Result {
+    hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+    f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
 }
 
 /// The hash of a compiled policy snapshot: what a permit was given under.
@@ -115,7 +127,7 @@ impl SnapshotHash {
 
 impl fmt::Display for SnapshotHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0, &mut [0; 64])
     }
 }
 
