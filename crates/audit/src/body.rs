@@ -9,49 +9,50 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::text::{members, text};
+use crate::word::Word;
 use crate::{Event, JournalError};
 
 /// The members of an entry in the order in which they are written; `seq`, `ts`, `prev` and `hash` are added
 /// by the chain.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Body {
-    pub(crate) id: String,
+    pub(crate) id: Word,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent: Option<String>,
+    pub(crate) parent: Option<Word>,
     pub(crate) phase: &'static str,
     pub(crate) event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) principal: Option<String>,
+    pub(crate) principal: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) actor: Option<String>,
+    pub(crate) actor: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) client_ip: Option<String>,
+    pub(crate) client_ip: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transport: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) agent: Option<String>,
+    pub(crate) agent: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tool: Option<String>,
+    pub(crate) tool: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tier: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) decision: Option<String>,
+    pub(crate) decision: Option<Word>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(crate) rules: Vec<String>,
+    pub(crate) rules: Vec<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) snapshot: Option<String>,
+    pub(crate) snapshot: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) action_digest: Option<String>,
+    pub(crate) action_digest: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) source: Option<String>,
+    pub(crate) source: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) safe: Option<String>,
+    pub(crate) safe: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) object: Option<String>,
+    pub(crate) object: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) handle_id: Option<String>,
+    pub(crate) handle_id: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ttl_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,11 +60,11 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) exit_code: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) error_code: Option<String>,
+    pub(crate) error_code: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) vendor_code: Option<String>,
+    pub(crate) vendor_code: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,7 +76,7 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "is_false")]
     pub(crate) neutralised: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fault: Option<String>,
+    pub(crate) fault: Option<Word>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub(crate) fields: Map<String, Value>,
 }
@@ -93,9 +94,9 @@ const FIELDS: usize = 32 * 1024;
 impl Body {
     /// With every member, for the test that looks for them on the page about the format.
     pub(crate) fn full_for_test() -> Self {
-        let text = || Some(String::from("x"));
+        let text = || Some(Word::from("x"));
         Self {
-            id: String::new(),
+            id: Word::default(),
             parent: text(),
             phase: "closed",
             event: "x",
@@ -108,7 +109,7 @@ impl Body {
             tier: Some("x"),
             target: text(),
             decision: text(),
-            rules: vec![String::new()],
+            rules: vec![Word::default()],
             snapshot: text(),
             action_digest: text(),
             source: text(),
@@ -133,6 +134,16 @@ impl Body {
 }
 
 impl Body {
+    /// The end of the same call when its answer could not be released.
+    pub(crate) fn withheld(self) -> Self {
+        Self {
+            phase: "closed",
+            error_code: Some(model::ErrorCode::AuditUnavailable.as_str().into()),
+            reason: Some("the answer was withheld, because its record could not be written".into()),
+            ..self
+        }
+    }
+
     /// The members as JSON without braces.
     pub(crate) fn members(&self) -> Result<String, JournalError> {
         members(self).map_err(|cause| JournalError(format!("the entry cannot be written as JSON: {cause}")))
@@ -141,17 +152,18 @@ impl Body {
     /// An entry of its own. Fields with the name of a common member are written as that member, so that
     /// queries find them.
     pub(crate) fn of_event(id: CallId, event: Event) -> Self {
+        let actor = event.origin.actor.as_ref().or(event.principal.as_ref());
         let mut body = Self {
-            id: id.to_string(),
-            parent: event.origin.parent.map(|parent| parent.to_string()),
+            id: id.to_string().into(),
+            parent: event.origin.parent.map(|parent| parent.to_string().into()),
             phase: "closed",
             event: event.event,
-            actor: event.origin.actor.as_ref().or(event.principal.as_ref()).map(ToString::to_string),
-            principal: event.principal.as_ref().map(ToString::to_string),
-            client_ip: event.origin.client_ip.map(|ip| ip.to_canonical().to_string()),
+            actor: actor.map(|actor| actor.to_shared().into()),
+            principal: event.principal.as_ref().map(|principal| principal.to_shared().into()),
+            client_ip: event.origin.client_ip.map(|ip| ip.to_canonical().to_string().into()),
             transport: Some(event.origin.transport).filter(|transport| !transport.is_empty()),
-            agent: event.origin.agent.as_deref().map(|agent| text(agent, AGENT)),
-            tool: event.tool.as_ref().map(ToString::to_string),
+            agent: event.origin.agent.as_deref().map(|agent| text(agent, AGENT).into()),
+            tool: event.tool.as_ref().map(|tool| tool.to_shared().into()),
             ..Self::default()
         };
         for (key, value) in event.fields {
@@ -176,7 +188,7 @@ impl Body {
                 return;
             }
         };
-        *slot = Some(text(value.as_str().unwrap_or(&value.to_string()), REASON));
+        *slot = Some(text(value.as_str().unwrap_or(&value.to_string()), REASON).into());
     }
 }
 
@@ -223,6 +235,6 @@ impl Ids {
         event: &'static str,
         fields: Map<String, Value>,
     ) -> Result<String, JournalError> {
-        Body { id: self.next().to_string(), phase: "closed", event, fields, ..Body::default() }.members()
+        Body { id: self.next().to_string().into(), phase: "closed", event, fields, ..Body::default() }.members()
     }
 }

@@ -1,6 +1,7 @@
 //! The hash chain: how a line is closed, and how one is checked. `docs/audit-format.md` says the same in words.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 
 use model::Timestamp;
 use serde::Deserialize;
@@ -20,13 +21,26 @@ impl ChainHead {
     /// Appends the line of the next entry to `out`; `members` is its body's members without braces.
     pub(crate) fn extend(&mut self, ts: Timestamp, members: &str, out: &mut Vec<u8>) {
         let seq = self.seq.saturating_add(1);
-        let open =
-            format!("{{\"seq\":{seq},\"ts\":\"{ts}\",{members},\"prev\":\"{}\"", hex::encode(self.hash));
-        let hash = digest(&self.hash, open.as_bytes());
+        let begin = out.len();
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{{\"seq\":{seq},\"ts\":\"{ts}\",");
+        out.extend_from_slice(members.as_bytes());
+        out.extend_from_slice(b",\"prev\":\"");
+        push_hex(out, &self.hash);
+        out.push(b'"');
+        let hash = digest(&self.hash, out.get(begin..).unwrap_or_default());
         *self = Self { seq, hash };
-        out.extend_from_slice(open.as_bytes());
-        out.extend_from_slice(format!("{HASH}{}\"}}\n", hex::encode(hash)).as_bytes());
+        out.extend_from_slice(HASH.as_bytes());
+        push_hex(out, &hash);
+        out.extend_from_slice(b"\"}\n");
     }
+}
+
+fn push_hex(out: &mut Vec<u8>, hash: &[u8; 32]) {
+    let mut digits = [0; 64];
+    // Cannot fail: there is room for two digits for each byte.
+    let _ = hex::encode_to_slice(hash, &mut digits);
+    out.extend_from_slice(&digits);
 }
 
 const HASH: &str = ",\"hash\":\"";

@@ -15,9 +15,10 @@ use crate::file::{Disk, Folder};
 use crate::heads::{self, HeadWriter};
 use crate::log::Prepared;
 use crate::pending::Stage;
-use crate::queue::{Job, Queue};
+use crate::queue::{Job, Otherwise, Queue};
 use crate::recover::Opening;
 use crate::sink::Sink;
+use crate::turns::Turns;
 use crate::writer::{Health, Writer, WriterState};
 use crate::{
     CompletionFacts, Durability, Event, Intended, JournalConfig, Origin, Pending, RecordCommands, Recorded,
@@ -71,6 +72,7 @@ pub enum BeginError {
 
 pub(crate) struct Inner {
     pub(crate) queue: Arc<Queue>,
+    turns: Arc<Turns>,
     slots: Arc<Semaphore>,
     patience: Duration,
     durability: Durability,
@@ -116,7 +118,7 @@ impl Journal {
             .map_err(|cause| at(&heads_path, &cause))?;
         let queue = Arc::new(Queue::default());
         let health = Health::default();
-        let writer = Writer {
+        let mut writer = Writer {
             log,
             queue: Arc::clone(&queue),
             state: WriterState::new(clock.as_ref()),
@@ -127,10 +129,14 @@ impl Journal {
             heads_every: config.heads.every,
             sinks,
         };
+        writer.sign_head(true);
+        let turns = Arc::new(Turns::new(writer));
         let thread = std::thread::Builder::new().name("audit-journal".to_owned());
-        thread.spawn(move || writer.run()).map_err(|cause| JournalError(cause.to_string()))?;
+        let all = Arc::clone(&turns);
+        thread.spawn(move || all.run()).map_err(|cause| JournalError(cause.to_string()))?;
         let inner = Inner {
             queue,
+            turns,
             slots: Arc::new(Semaphore::new(config.queue.max(1))),
             patience: config.patience,
             durability: config.durability,
@@ -263,14 +269,8 @@ impl Journal {
     ) -> Result<(), JournalError> {
         let body = pending.end(facts, report)?;
         let entry = pending.ending(&body)?;
-        let unreleased = Body {
-            phase: "closed",
-            error_code: Some(model::ErrorCode::AuditUnavailable.as_str().to_owned()),
-            reason: Some("the answer was withheld, because its record could not be written".to_owned()),
-            ..body
-        };
-        let fallback = Some(pending.ending(&unreleased)?);
-        let job = Job { fallback, ..self.job(entry, self.inner.durability == Durability::Disk) };
+        let otherwise = Otherwise::Withheld(Box::new(body));
+        let job = Job { otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) };
         let sent = self.inner.reserve().await.and_then(|slot| {
             pending.stage = Stage::Ended;
             self.inner.send(Job { slot: Some(slot), ..job })
@@ -279,7 +279,7 @@ impl Journal {
     }
 
     fn job(&self, entry: Prepared, on_disk: bool) -> Job {
-        Job { entry, on_disk, ack: None, fallback: None, only_if_awaited: false, slot: None }
+        Job { entry, on_disk, ack: None, otherwise: Otherwise::Nothing, only_if_awaited: false, slot: None }
     }
 }
 
@@ -300,19 +300,25 @@ impl Inner {
 
     fn send(&self, job: Job) -> Result<Acknowledgement, JournalError> {
         let (ack, waiting) = oneshot::channel();
-        if self.queue.push(Job { ack: Some(ack), ..job }) { Ok(waiting) } else { Err(ended()) }
+        let job = Job { ack: Some(ack), ..job };
+        // Handing an entry to another thread and being woken by it costs more than writing it.
+        let taken = if job.on_disk { self.queue.push(job) } else { self.turns.write(job) };
+        if taken { Ok(waiting) } else { Err(ended()) }
     }
 
-    async fn wait(&self, waiting: Acknowledgement) -> Result<(), JournalError> {
+    async fn wait(&self, mut waiting: Acknowledgement) -> Result<(), JournalError> {
+        if let Ok(answer) = waiting.try_recv() {
+            return answer;
+        }
         let answer = tokio::time::timeout(self.patience, waiting).await.map_err(|_| self.too_slow())?;
         answer.unwrap_or_else(|_| Err(ended()))
     }
 
     /// Without waiting and without a place: there is at most one such entry for each open call.
     pub(crate) fn write_unawaited(&self, entry: Prepared) {
-        let fallback = Some(entry.clone());
-        let job = Job { entry, on_disk: false, ack: None, fallback, only_if_awaited: false, slot: None };
-        if !self.queue.push(job) {
+        let otherwise = Otherwise::TheSame;
+        let job = Job { entry, on_disk: false, ack: None, otherwise, only_if_awaited: false, slot: None };
+        if !self.turns.write(job) {
             tracing::warn!("a call ended after the journal: it is closed at the next start");
         }
     }

@@ -23,7 +23,9 @@ mod settings;
 mod sink;
 mod sums;
 mod text;
+mod turns;
 mod verify;
+mod word;
 mod writer;
 
 #[cfg(any(test, feature = "test-util"))]

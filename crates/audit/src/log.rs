@@ -76,12 +76,17 @@ impl Log {
         self.trusted && self.unsynced.is_empty()
     }
 
+    /// Whether the next append is a write to the file as it is, and nothing else.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.trusted && self.length < self.max_file_bytes
+    }
+
     pub(crate) fn open_calls(&self) -> &OpenCalls {
         &self.open
     }
 
     /// Chains and writes a batch, all or nothing, and returns its lines. On an error none of it counts.
-    pub(crate) fn append(&mut self, ts: Timestamp, batch: &[Prepared]) -> io::Result<Vec<u8>> {
+    pub(crate) fn append(&mut self, ts: Timestamp, batch: &[&Prepared]) -> io::Result<Vec<u8>> {
         if !self.trusted {
             self.move_on(ts, "the file before could not be trusted any more")?;
         }
@@ -129,7 +134,7 @@ impl Log {
         self.move_on(ts, "the file before failed to sync")
     }
 
-    fn accept(&mut self, chain: ChainHead, lines: &[u8], batch: &[Prepared]) {
+    fn accept(&mut self, chain: ChainHead, lines: &[u8], batch: &[&Prepared]) {
         self.chain = chain;
         self.unsynced.extend_from_slice(lines);
         for change in batch.iter().filter_map(|entry| entry.change.as_ref()) {

@@ -5,23 +5,25 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::word::Word;
+
 /// What is known of a call between its intent and its end: enough to close it after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenCall {
-    pub(crate) id: String,
+    pub(crate) id: Word,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent: Option<String>,
+    pub(crate) parent: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) principal: Option<String>,
+    pub(crate) principal: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tool: Option<String>,
+    pub(crate) tool: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Word>,
 }
 
 /// The set of them, by id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct OpenCalls(BTreeMap<String, OpenCall>);
+pub(crate) struct OpenCalls(BTreeMap<Word, OpenCall>);
 
 /// What an entry does to the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub(crate) enum Change {
     /// An intent.
     Opens(OpenCall),
     /// The end of a call.
-    Closes(String),
+    Closes(Word),
 }
 
 #[derive(Deserialize)]
@@ -61,7 +63,7 @@ impl OpenCalls {
                 self.0 = carried.fields.open.into_iter().map(|call| (call.id.clone(), call)).collect();
             }
         } else {
-            self.0.remove(id);
+            self.0.remove(&Word::from(id.to_owned()));
         }
     }
 

@@ -9,8 +9,8 @@ use crate::body::{AGENT, Body, REASON, TEXT};
 use crate::journal::Inner;
 use crate::log::Prepared;
 use crate::open_calls::{Change, OpenCall};
-use crate::queue::UnderWay;
 use crate::text::text;
+use crate::word::Word;
 use crate::{CompletionFacts, JournalError, Origin};
 
 /// A call that has been opened and not yet recorded. Dropping it writes a closed entry.
@@ -21,7 +21,6 @@ pub struct Pending {
     common: Body,
     opened: BootInstant,
     pub(crate) stage: Stage,
-    _under_way: UnderWay,
 }
 
 /// How far a call has come in the journal.
@@ -56,19 +55,18 @@ impl Pending {
     pub(crate) fn new(journal: Arc<Inner>, principal: &Principal, origin: Origin, tool: &ToolName) -> Self {
         let id = journal.ids.next();
         let common = Body {
-            id: id.to_string(),
-            parent: origin.parent.map(|parent| parent.to_string()),
-            principal: Some(principal.id.to_string()),
-            actor: Some(origin.actor.as_ref().unwrap_or(&principal.id).to_string()),
-            client_ip: origin.client_ip.map(|ip| ip.to_canonical().to_string()),
+            id: id.to_string().into(),
+            parent: origin.parent.map(|parent| parent.to_string().into()),
+            principal: Some(principal.id.to_shared().into()),
+            actor: Some(origin.actor.as_ref().unwrap_or(&principal.id).to_shared().into()),
+            client_ip: origin.client_ip.map(|ip| ip.to_canonical().to_string().into()),
             transport: Some(origin.transport).filter(|transport| !transport.is_empty()),
-            agent: origin.agent.as_deref().map(|agent| text(agent, AGENT)),
-            tool: Some(tool.to_string()),
+            agent: origin.agent.as_deref().map(|agent| text(agent, AGENT).into()),
+            tool: Some(tool.to_shared().into()),
             ..Body::default()
         };
         let opened = journal.clock.boot();
-        let under_way = journal.queue.under_way();
-        Self { journal, id, common, opened, stage: Stage::Open, _under_way: under_way }
+        Self { journal, id, common, opened, stage: Stage::Open }
     }
 
     /// The call's id.
@@ -83,21 +81,21 @@ impl Pending {
     /// The intent's entry; what it says stays for the entries after it.
     pub(crate) fn intent(&mut self, permit: &Permit, event: &'static str) -> Result<Prepared, JournalError> {
         let action = permit.action();
-        self.common.principal = Some(permit.principal().id.to_string());
+        self.common.principal = Some(permit.principal().id.to_shared().into());
         self.common.tier = Some(action.tier.as_str());
-        self.common.target = Some(action.target.name.to_string());
-        self.common.rules = permit.rules().iter().map(ToString::to_string).collect();
-        self.common.snapshot = Some(permit.snapshot().to_string());
-        self.common.action_digest = Some(action.digest().to_string());
+        self.common.target = Some(action.target.name.to_shared().into());
+        self.common.rules = permit.rules().iter().map(|rule| rule.to_shared().into()).collect();
+        self.common.snapshot = Some(permit.snapshot().to_string().into());
+        self.common.action_digest = Some(action.digest().to_string().into());
         // A part of a call has not the whole's command.
         let command = match command_of(action).filter(|_| self.common.parent.is_none()) {
-            Some(command) => self.journal.command(&self.common.id, &command)?,
+            Some(command) => self.journal.command(self.common.id.as_str(), &command)?,
             None => None,
         };
         let body = Body {
             phase: "intent",
             event,
-            decision: Some("allowed".to_owned()),
+            decision: Some("allowed".into()),
             handle_id: handle_of(action),
             command,
             ..self.common.clone()
@@ -107,14 +105,14 @@ impl Pending {
 
     /// The entry that ends the call.
     pub(crate) fn end(&self, facts: &CompletionFacts, report: &guard::Report) -> Result<Body, JournalError> {
-        let limited = |raw: &Option<String>| raw.as_deref().map(|raw| text(raw, TEXT));
+        let limited = |raw: &Option<String>| raw.as_deref().map(|raw| Word::from(text(raw, TEXT)));
         let common = self.common.clone();
         // The intent has it already; a call that never came so far has it here.
         let command = match (&facts.command, self.stage) {
-            (Some(command), Stage::Open) => self.journal.command(&self.common.id, command)?,
+            (Some(command), Stage::Open) => self.journal.command(self.common.id.as_str(), command)?,
             (Some(_) | None, _) => None,
         };
-        let rules = facts.rules.iter().map(ToString::to_string).collect();
+        let rules = facts.rules.iter().map(|rule| rule.to_shared().into()).collect();
         // A connector's error that held a secret was withheld from the agent; the journal does not keep it either.
         let reason = facts.reason.as_deref().filter(|_| !report.withheld);
         // What is said about a command must not lie open where the command itself does not.
@@ -124,25 +122,25 @@ impl Pending {
             phase: if self.stage == Stage::Intended { "complete" } else { "closed" },
             event: facts.event,
             target: limited(&facts.target).or(common.target),
-            decision: Some(facts.decision.to_owned()),
+            decision: Some(facts.decision.into()),
             rules: if facts.rules.is_empty() { common.rules } else { rules },
-            action_digest: facts.action_digest.map(|digest| digest.to_string()).or(common.action_digest),
-            source: facts.credential.as_ref().map(|credential| text(credential.source(), TEXT)),
-            safe: facts.credential.as_ref().map(|credential| text(credential.safe(), TEXT)),
-            object: facts.credential.as_ref().map(|credential| text(credential.object(), TEXT)),
-            handle_id: facts.handle_id.as_ref().map(ToString::to_string),
+            action_digest: facts.action_digest.map(|digest| digest.to_string().into()).or(common.action_digest),
+            source: facts.credential.as_ref().map(|credential| text(credential.source(), TEXT).into()),
+            safe: facts.credential.as_ref().map(|credential| text(credential.safe(), TEXT).into()),
+            object: facts.credential.as_ref().map(|credential| text(credential.object(), TEXT).into()),
+            handle_id: facts.handle_id.as_ref().map(|id| id.to_string().into()),
             ttl_seconds: facts.ttl_seconds,
             command,
             exit_code: facts.exit_code,
-            error_code: facts.error_code.map(|code| code.as_str().to_owned()),
+            error_code: facts.error_code.map(|code| code.as_str().into()),
             vendor_code: limited(&facts.vendor_code).filter(|_| !report.withheld),
-            reason: reason.map(|reason| text(reason, REASON)),
+            reason: reason.map(|reason| text(reason, REASON).into()),
             duration_ms: Some(u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)),
             bytes_out: Some(report.bytes_out),
             withheld: report.withheld,
             truncated: report.truncated,
             neutralised: report.neutralised,
-            fault: facts.fault.map(|fault| fault.as_str().to_owned()),
+            fault: facts.fault.map(|fault| fault.as_str().into()),
             ..common
         })
     }
@@ -193,9 +191,9 @@ fn words(action: &Action) -> Vec<Vec<String>> {
     action.command.iter().flat_map(|line| line.commands()).map(|command| command.words.clone()).collect()
 }
 
-fn handle_of(action: &Action) -> Option<String> {
+fn handle_of(action: &Action) -> Option<Word> {
     match &action.credential {
-        model::CredentialUse::Handle(token) => Some(token.id().to_string()),
+        model::CredentialUse::Handle(token) => Some(token.id().to_string().into()),
         model::CredentialUse::None | model::CredentialUse::Inventory => None,
     }
 }

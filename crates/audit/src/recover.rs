@@ -64,14 +64,15 @@ pub(crate) fn open(
             principal: orphan.principal,
             tool: orphan.tool,
             target: orphan.target,
-            decision: Some("failed".to_owned()),
+            decision: Some("failed".into()),
             reason: Some(
-                "the gateway ended before the call did; whether the target acted is not known".to_owned(),
+                "the gateway ended before the call did; whether the target acted is not known".into(),
             ),
             ..Body::default()
         };
         batch.push(Prepared { members: body.members()?, change });
     }
+    let batch: Vec<&Prepared> = batch.iter().collect();
     let written = log.append(now, &batch).map(drop).and_then(|()| log.sync(now));
     written.map_err(|cause| JournalError(format!("`{}`: {cause}", folder.display())))?;
     Ok(log)

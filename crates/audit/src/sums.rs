@@ -11,13 +11,14 @@ use serde_json::{Map, json};
 use crate::JournalError;
 use crate::body::Body;
 use crate::log::Prepared;
+use crate::word::Word;
 
 /// How often a principal's sum is written.
 pub(crate) const SUM_EVERY: Duration = Duration::from_secs(1);
 
 /// What is counted and not yet written, by principal and actor: bounded by the configured principals.
 #[derive(Debug, Default)]
-pub(crate) struct Sums(BTreeMap<(Option<String>, Option<String>), Sum>);
+pub(crate) struct Sums(BTreeMap<(Option<Word>, Option<Word>), Sum>);
 
 #[derive(Debug)]
 struct Sum {
@@ -45,9 +46,9 @@ impl Sums {
                 phase: "closed",
                 event: "over_rate",
                 tool: None,
-                decision: Some("denied".to_owned()),
-                error_code: Some(model::ErrorCode::DeniedRate.as_str().to_owned()),
-                fault: Some(model::ErrorCode::DeniedRate.fault().as_str().to_owned()),
+                decision: Some("denied".into()),
+                error_code: Some(model::ErrorCode::DeniedRate.as_str().into()),
+                fault: Some(model::ErrorCode::DeniedRate.fault().as_str().into()),
                 fields,
                 ..sum.first
             };

@@ -1,4 +1,5 @@
-//! The one thread that writes the journal: group commit, acknowledgements, and what is owed after a failure.
+//! Writing the journal: group commit, acknowledgements, and what is owed after a failure. Who writes, and when, is
+//! decided in `turns`.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,18 +13,23 @@ use crate::JournalError;
 use crate::body::Ids;
 use crate::heads::HeadWriter;
 use crate::log::{Log, Prepared};
-use crate::queue::{Job, Queue, Work};
+use crate::queue::{Job, Otherwise, Queue, Stop, Work};
 use crate::sink::Sink;
 use crate::sums::SUM_EVERY;
 
 /// Entries in one batch, and so under one sync.
-const BATCH: usize = 512;
+pub(crate) const BATCH: usize = 512;
 /// Entries that are remembered for later while the disk does not take them.
 const OWED: usize = 10_000;
 /// An entry in the kernel is on disk within 100 ms: this, and the time of a sync.
 const SYNC_WITHIN: Duration = Duration::from_millis(80);
 /// How long to wait before a failed disk is tried again without anybody asking.
 const RETRY: Duration = Duration::from_secs(1);
+/// A write that took longer than this waited for the disk, not only for the kernel.
+const SLOW: Duration = Duration::from_millis(20);
+/// For so long after it, callers do not write themselves: a disk that hangs must hang one thread of its own, not the
+/// tasks of everybody.
+const SLOW_FOR: Duration = Duration::from_secs(1);
 /// Wall clock and boot clock may part this far before it is recorded.
 const CLOCK_JUMP: Duration = Duration::from_secs(5);
 
@@ -49,6 +55,8 @@ pub(crate) struct WriterState {
     dirty_since: Option<BootInstant>,
     /// The last batch could not be written: that older entries reach the disk does not heal it.
     append_failed: bool,
+    /// Until when the disk counts as slow.
+    slow_until: Option<BootInstant>,
     signed_seq: u64,
     signed_at: BootInstant,
     /// When sums were written last.
@@ -66,6 +74,7 @@ impl WriterState {
             clocks: (now, boot),
             dirty_since: None,
             append_failed: false,
+            slow_until: None,
             signed_seq: 0,
             signed_at: boot,
             summed_at: None,
@@ -77,38 +86,40 @@ impl WriterState {
 }
 
 impl Writer {
-    /// Writes until the queue ends. Whatever ends this thread, nobody waits for it afterwards.
-    pub(crate) fn run(mut self) {
-        struct Last(Arc<Queue>);
-        impl Drop for Last {
-            fn drop(&mut self) {
-                self.0.die();
-            }
+    /// What one round of the thread does; `true` when it was the last before the end.
+    pub(crate) fn round(&mut self, work: Work) -> Option<Option<Stop>> {
+        let Work { jobs, reopen_sinks, end, idle } = work;
+        if reopen_sinks {
+            self.sinks.iter().for_each(Sink::reopen);
         }
-        let _last = Last(Arc::clone(&self.queue));
-        self.sign_head(true);
-        loop {
-            let Work { jobs, reopen_sinks, end, idle } = self.queue.take(BATCH, self.next_wake());
-            if reopen_sinks {
-                self.sinks.iter().for_each(Sink::reopen);
-            }
-            let summed = self.sum_up_if_due();
-            if !jobs.is_empty() || summed || (idle && self.is_failing()) {
-                self.write(jobs);
-            }
-            self.sync_if_due(idle);
-            self.sign_head(false);
-            if let Some(stop) = end {
-                let result = self.close();
-                if let Some(stop) = stop {
-                    let _ = stop.send(result);
-                }
-                return;
-            }
+        let summed = self.sum_up_if_due();
+        if !jobs.is_empty() || summed || (idle && self.is_failing()) {
+            self.write(jobs);
         }
+        self.sync_if_due(idle);
+        self.sign_head(false);
+        end
     }
 
-    fn next_wake(&self) -> Option<Duration> {
+    /// Whether a write now is one system call on a file that works: whatever may take longer is the thread's.
+    pub(crate) fn is_quick(&self) -> bool {
+        let slow = self.state.slow_until.is_some_and(|until| self.clock.boot() < until);
+        !slow && self.log.is_plain() && !self.is_failing()
+    }
+
+    /// Writes jobs that wait for the kernel only. `true` when the thread has to know of it: something is to be synced now,
+    /// or failed.
+    pub(crate) fn write_quick(&mut self, jobs: Vec<Job>) -> bool {
+        let (begun, was_clean) = (self.clock.boot(), self.state.dirty_since.is_none());
+        self.write(jobs);
+        let now = self.clock.boot();
+        if now.since(begun) > SLOW {
+            self.state.slow_until = Some(now.after(SLOW_FOR));
+        }
+        was_clean || self.is_failing()
+    }
+
+    pub(crate) fn next_wake(&self) -> Option<Duration> {
         let now = self.clock.boot();
         let failed = self.is_failing();
         let sync = self.state.dirty_since.map(|since| SYNC_WITHIN.saturating_sub(now.since(since)));
@@ -142,10 +153,10 @@ impl Writer {
     fn write(&mut self, jobs: Vec<Job>) {
         let jobs: Vec<Job> = jobs.into_iter().filter(is_wanted).collect();
         let now = self.clock.now();
-        let mut batch = self.about_ourselves(now);
+        let ours = self.about_ourselves(now);
         let owed = self.state.owed.len().min(BATCH);
-        batch.extend(self.state.owed.iter().take(owed).cloned());
-        batch.extend(jobs.iter().map(|job| job.entry.clone()));
+        let others = self.state.owed.iter().take(owed).chain(jobs.iter().map(|job| &job.entry));
+        let batch: Vec<&Prepared> = ours.iter().chain(others).collect();
         if batch.is_empty() {
             return;
         }
@@ -207,10 +218,11 @@ impl Writer {
         *self.lock_health() = Some(error.clone());
         for mut job in jobs {
             self.state.refused = self.state.refused.saturating_add(u64::from(job.ack.is_some()));
-            match job.fallback.take() {
-                Some(fallback) if self.state.owed.len() < OWED => self.state.owed.push_back(fallback),
-                Some(_) => self.state.lost = self.state.lost.saturating_add(1),
-                None => {}
+            if !matches!(job.otherwise, Otherwise::Nothing) {
+                match job.owed() {
+                    Some(entry) if self.state.owed.len() < OWED => self.state.owed.push_back(entry),
+                    Some(_) | None => self.state.lost = self.state.lost.saturating_add(1),
+                }
             }
             answer(job, Err(error.clone()));
         }
@@ -237,7 +249,7 @@ impl Writer {
     }
 
     /// Only what is on disk is signed, so that no crash can take back what a head stands for.
-    fn sign_head(&mut self, now_in_any_case: bool) {
+    pub(crate) fn sign_head(&mut self, now_in_any_case: bool) {
         let Some(heads) = &self.heads else { return };
         let (head, boot) = (self.log.head(), self.clock.boot());
         let due = now_in_any_case || boot.since(self.state.signed_at) >= self.heads_every;
@@ -251,12 +263,13 @@ impl Writer {
         }
     }
 
-    fn close(mut self) -> Result<(), JournalError> {
+    pub(crate) fn close(mut self) -> Result<(), JournalError> {
         let now = self.clock.now();
         let fields = Map::from_iter([("open_calls".to_owned(), json!(self.log.open_calls().len()))]);
         let mut last: Vec<Prepared> = self.state.owed.drain(..).collect();
         last.extend(self.queue.take_sums().entries());
         last.push(Prepared { members: self.ids.own_event("journal_closed", fields)?, change: None });
+        let last: Vec<&Prepared> = last.iter().collect();
         let written = self.log.append(now, &last);
         if let Ok(lines) = &written {
             self.sinks.iter_mut().for_each(|sink| sink.send(lines));
