@@ -23,6 +23,7 @@ use crate::rates::Rates;
 use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
 use crate::resources::{ReadResource, listings};
 use crate::under_way::UnderWay;
+use crate::unlosable::Unlosable;
 use crate::{
     Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
     Unauthenticated, Unlisted,
@@ -127,7 +128,7 @@ impl Gateway {
         self: &Arc<Self>,
         call: Authenticated<ToolCall>,
     ) -> Result<Recorded<Answer>, NotRecorded> {
-        self.spawn(call, Shelf::Tools).await
+        self.start(call, Shelf::Tools).await
     }
 
     /// Waits, not for ever, until every call has reached its record, also those whose caller has gone. `false` if some
@@ -144,7 +145,7 @@ impl Gateway {
         self: &Arc<Self>,
         call: Authenticated<ToolCall>,
     ) -> Result<Recorded<Answer>, NotRecorded> {
-        self.spawn(call, Shelf::Verbs).await
+        self.start(call, Shelf::Verbs).await
     }
 
     /// Another principal on an operator's behalf: `stdio --as`, `call --as`. The operator needs `operator:impersonate`,
@@ -228,7 +229,7 @@ impl Gateway {
             cancel: CancellationToken::new(),
             progress: None,
         };
-        Ok(self.spawn(uri.with(call), Shelf::Resources).await?.map(resource))
+        Ok(self.start(uri.with(call), Shelf::Resources).await?.map(resource))
     }
 
     /// Records that a session was used by another principal than its own; best effort. It costs a call, beyond the budget
@@ -312,15 +313,15 @@ impl Gateway {
     }
 
     /// A call outlives the connection it came on: a dropped client cancels it, it never loses its record.
-    async fn spawn(
+    async fn start(
         self: &Arc<Self>,
         call: Authenticated<ToolCall>,
         shelf: Shelf,
     ) -> Result<Recorded<Answer>, NotRecorded> {
         let gateway = Arc::clone(self);
-        let running = self.calls.spawn(async move { pipeline::run(&gateway, call, shelf).await });
-        running.await.unwrap_or_else(|error| {
-            tracing::error!(%error, "a call ended in a defect");
+        let running = async move { pipeline::run(&gateway, call, shelf).await };
+        Unlosable::new(running, &self.calls).await.unwrap_or_else(|| {
+            tracing::error!("a call ended in a defect");
             Err(NotRecorded)
         })
     }

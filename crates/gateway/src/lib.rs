@@ -21,6 +21,7 @@ mod resolve;
 mod resources;
 mod screen;
 mod under_way;
+mod unlosable;
 
 pub mod api_key;
 pub mod control;
