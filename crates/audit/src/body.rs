@@ -235,6 +235,7 @@ impl Ids {
         event: &'static str,
         fields: Map<String, Value>,
     ) -> Result<String, JournalError> {
-        Body { id: self.next().to_string().into(), phase: "closed", event, fields, ..Body::default() }.members()
+        Body { id: self.next().to_string().into(), phase: "closed", event, fields, ..Body::default() }
+            .members()
     }
 }

@@ -124,7 +124,10 @@ impl Pending {
             target: limited(&facts.target).or(common.target),
             decision: Some(facts.decision.into()),
             rules: if facts.rules.is_empty() { common.rules } else { rules },
-            action_digest: facts.action_digest.map(|digest| digest.to_string().into()).or(common.action_digest),
+            action_digest: facts
+                .action_digest
+                .map(|digest| digest.to_string().into())
+                .or(common.action_digest),
             source: facts.credential.as_ref().map(|credential| text(credential.source(), TEXT).into()),
             safe: facts.credential.as_ref().map(|credential| text(credential.safe(), TEXT).into()),
             object: facts.credential.as_ref().map(|credential| text(credential.object(), TEXT).into()),

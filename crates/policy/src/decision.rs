@@ -156,10 +156,6 @@ impl Allowed {
     }
 
     /// Turns the yes into a permit if every obligation is met.
-    #[expect(
-        clippy::result_large_err,
-        reason = "made once a call, and never on the way of a call that is permitted"
-    )]
     pub fn discharge(self, proofs: Proofs) -> Result<Permit, Undischarged> {
         let unmet: Vec<_> = self.obligations.approvals.iter().skip(proofs.approvals.len()).cloned().collect();
         let Some(first) = unmet.first() else {

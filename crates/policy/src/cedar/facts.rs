@@ -122,9 +122,7 @@ impl Facts {
             SubAction::Whole
             | SubAction::Command(_)
             | SubAction::File { .. }
-            | SubAction::Credential { .. } => {
-                context(part, moment, &matched)?
-            }
+            | SubAction::Credential { .. } => context(part, moment, &matched)?,
         };
         let Scene { principal, action, resource, .. } = scene;
         Request::new(principal.clone(), action.clone(), resource.clone(), context, None)
