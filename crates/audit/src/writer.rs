@@ -26,7 +26,7 @@ const SYNC_WITHIN: Duration = Duration::from_millis(80);
 /// How long to wait before a failed disk is tried again without anybody asking.
 const RETRY: Duration = Duration::from_secs(1);
 /// A write that took longer than this waited for the disk, not only for the kernel.
-const SLOW: Duration = Duration::from_millis(20);
+const SLOW: Duration = Duration::from_millis(200);
 /// For so long after it, callers do not write themselves: a disk that hangs must hang one thread of its own, not the
 /// tasks of everybody.
 const SLOW_FOR: Duration = Duration::from_secs(1);
