@@ -70,7 +70,7 @@ async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
     let idle_since = clock.boot();
 
     report.extend(whoami::measure(options, &clock).await?);
-    report.extend(decision::measure()?);
+    report.extend(decision::measure(&*clock)?);
     report.extend(ssh::measure(options, &clock).await?);
     report.extend(ccp::measure(options, &clock).await?);
 

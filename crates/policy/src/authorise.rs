@@ -79,7 +79,7 @@ impl Snapshot {
         let mut permitted = Vec::new();
         let mut refused_credential = None;
         let mut place: Option<Considered<'_>> = None;
-        for part in parts {
+        for (at, part) in parts.iter().enumerate() {
             let target = match part {
                 SubAction::Credential { target, .. } => target,
                 SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => target,
@@ -94,11 +94,12 @@ impl Snapshot {
                     permitted.push(part.clone());
                 }
                 (Err(refusal), SubAction::Credential { .. }) => {
-                    refused_credential
-                        .get_or_insert_with(|| explain::denial(self, asked, &considered, part, refusal));
+                    refused_credential.get_or_insert_with(|| {
+                        explain::denial(self, asked, &considered, (parts, at), refusal)
+                    });
                 }
                 (Err(refusal), SubAction::Whole | SubAction::Command(_) | SubAction::File { .. }) => {
-                    return Err(explain::denial(self, asked, &considered, part, refusal));
+                    return Err(explain::denial(self, asked, &considered, (parts, at), refusal));
                 }
             }
             place = Some(considered);

@@ -1,15 +1,15 @@
 //! Why not, and what would do: never more than the principal can already find out, never a way around an approval.
 
+mod offers;
+
 use model::{ErrorCode, FileAccess, LexicalPath, RuleName, SimpleCommand, SubAction, Target};
+
+use offers::Offers;
 
 use crate::authorise::{Asked, Considered};
 use crate::command::{self, CommandPattern, WordPattern};
 use crate::rule::{Part, Rule};
 use crate::{Denial, NetworkFence, Snapshot};
-
-/// Most lines that a denial offers, and most that are tried for it.
-const MAX_OFFERED: usize = 5;
-const MAX_TRIED: usize = 20;
 
 /// Why a part is not permitted.
 pub(crate) enum Refusal {
@@ -54,13 +54,16 @@ pub(crate) fn undiallable(
     Some(denial)
 }
 
+/// The denial of an action for one of its parts.
 pub(crate) fn denial(
     snapshot: &Snapshot,
     asked: Asked<'_>,
     considered: &Considered<'_>,
-    part: &SubAction,
+    (parts, at): (&[SubAction], usize),
     refusal: Refusal,
 ) -> Denial {
+    let Some(part) = parts.get(at) else { return nothing_asked() };
+    let offers = || Offers { snapshot, asked, considered, parts, at }.lines();
     let what = describe(asked, considered, part);
     match refusal {
         Refusal::UnknownTool => plain(
@@ -74,7 +77,7 @@ pub(crate) fn denial(
                 format!("{what}: the program {reason}, so its words do not show what it would do{why}");
             let mut denial = plain(ErrorCode::DeniedCommand, rule.map(|rule| rule.name.clone()), reason);
             denial.hint = Some("call the program that is meant directly; only a rule that names this one in `opaque` permits it".to_owned());
-            denial.allowed_instead = offers(snapshot, asked, considered, part);
+            denial.allowed_instead = offers();
             denial
         }
         Refusal::Forbidden(rule) => {
@@ -90,7 +93,7 @@ pub(crate) fn denial(
             denial.hint = Some("the operator must correct the condition of that rule".to_owned());
             denial
         }
-        Refusal::NoRule => no_rule(snapshot, asked, considered, part, &what),
+        Refusal::NoRule => no_rule(snapshot, asked, considered, part, &what, offers),
     }
 }
 
@@ -100,6 +103,7 @@ fn no_rule(
     considered: &Considered<'_>,
     part: &SubAction,
     what: &str,
+    offers: impl Fn() -> Vec<String>,
 ) -> Denial {
     if considered.permits().next().is_none() {
         let reason = format!(
@@ -128,7 +132,7 @@ fn no_rule(
         None => format!("{what}: no rule permits it"),
     };
     let mut denial = plain(code, rule.map(|rule| rule.name.clone()), reason);
-    denial.allowed_instead = offers(snapshot, asked, considered, part);
+    denial.allowed_instead = offers();
     denial.hint = Some(if denial.allowed_instead.is_empty() {
         "ask the operator for a rule that allows it".to_owned()
     } else {
@@ -213,70 +217,6 @@ fn differs(pattern: &CommandPattern, command: &SimpleCommand) -> String {
         Some(_) => format!("it has only {} words", pattern.words().len()),
         None => format!("word {} is missing", at + 1),
     }
-}
-
-/// Lines that really pass, from rules that apply here already, and that carry at least the approvals that
-/// rules about the same program ask for.
-fn offers(
-    snapshot: &Snapshot,
-    asked: Asked<'_>,
-    considered: &Considered<'_>,
-    part: &SubAction,
-) -> Vec<String> {
-    let SubAction::Command(denied) = part else { return Vec::new() };
-    let program = denied.words.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default();
-    let approvals = approvals_about(considered, program);
-    let patterns = considered.permits().flat_map(|r| r.rule.commands.iter().flatten());
-    let mut candidates: Vec<SimpleCommand> = patterns.filter_map(literal).collect();
-    candidates.sort_by_key(|candidate| candidate.words.first().is_none_or(|word| word != program));
-    candidates.dedup();
-    let mut offered: Vec<String> = Vec::new();
-    for candidate in candidates.into_iter().take(MAX_TRIED) {
-        let line = command::simple(&candidate);
-        let understood = command::parse(&line).is_ok_and(|parsed| parsed.commands().eq([&candidate]));
-        let part = SubAction::Command(candidate);
-        let Ok(grant) = snapshot.part(asked, considered, &part) else { continue };
-        let owes_as_much = approvals.iter().all(|rule| grant.approvals.iter().any(|open| open.rule == *rule));
-        if understood && owes_as_much && !offered.contains(&line) && offered.len() < MAX_OFFERED {
-            offered.push(line);
-        }
-    }
-    offered
-}
-
-/// Rules that ask for approval of something this program does.
-fn approvals_about(considered: &Considered<'_>, program: &str) -> Vec<RuleName> {
-    considered
-        .permits()
-        .filter(|r| {
-            r.rule.approval.is_some()
-                && r.rule.commands.iter().flatten().any(|pattern| pattern.is_about(program))
-        })
-        .map(|r| r.rule.name.clone())
-        .collect()
-}
-
-/// The shortest line of a pattern in which nothing but numbers had to be made up.
-fn literal(pattern: &CommandPattern) -> Option<SimpleCommand> {
-    if pattern.is_any() {
-        return None;
-    }
-    let mut words = Vec::new();
-    for word in pattern.words() {
-        match word {
-            WordPattern::Literal(text) => words.push(text.clone()),
-            WordPattern::Int => words.push("10".to_owned()),
-            WordPattern::Many => {}
-            WordPattern::One
-            | WordPattern::Glob(_)
-            | WordPattern::Word
-            | WordPattern::Unit
-            | WordPattern::Path(_) => {
-                return None;
-            }
-        }
-    }
-    (!words.is_empty()).then(|| SimpleCommand::new(words))
 }
 
 fn describe(asked: Asked<'_>, considered: &Considered<'_>, part: &SubAction) -> String {

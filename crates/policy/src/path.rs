@@ -143,6 +143,14 @@ impl PathPattern {
     }
 }
 
+impl PathPattern {
+    /// The one path that the pattern stands for, if it has no wildcard.
+    pub(crate) fn literal(&self) -> Option<LexicalPath> {
+        let plain = self.parts.iter().all(|part| matches!(part, Part::Literal(_)));
+        self.sample().filter(|_| plain)
+    }
+}
+
 const FORM: &str = "write `/var/log/app.log`, `/var/log/*.log` (`*` is any characters but `/`), `/var/log/**` (all below), or `**` for any";
 
 impl fmt::Display for PathPattern {

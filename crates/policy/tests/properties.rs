@@ -112,6 +112,73 @@ proptest! {
     }
 }
 
+const WORDS: [&str; 10] = [
+    "uptime",
+    "systemctl restart nginx",
+    "systemctl status nginx",
+    "systemctl restart *",
+    "systemctl **",
+    "find",
+    "sudo reboot",
+    "reboot",
+    "df -h",
+    "**",
+];
+const PATHS: [&str; 6] = ["/srv/a", "/srv/b", "/srv/*", "/srv/**", "/etc/motd", "**"];
+
+fn some_rules() -> impl Strategy<Value = String> {
+    let words = || prop::collection::vec(prop::sample::select(&WORDS[..]), 0..3);
+    let rule = (words(), words(), prop::collection::vec(prop::sample::select(&PATHS[..]), 0..3), 0..8_u8);
+    prop::collection::vec(rule, 1..5).prop_map(|rules| {
+        let mut text = String::new();
+        for (at, (commands, opaque, writes, kind)) in rules.into_iter().enumerate() {
+            let forbids = kind == 0;
+            let what = if forbids { "forbid" } else { "allow" };
+            text.push_str(&format!(
+                "[[rule]]\nname='r{at}'\n{what}=['*']\nprincipals=['*']\ntargets=['*']\n"
+            ));
+            for (key, list) in [("commands", &commands), ("opaque", &opaque), ("writes", &writes)] {
+                let list: Vec<_> = list.iter().filter(|entry| !(forbids && **entry == "**")).collect();
+                if !list.is_empty() {
+                    text.push_str(&format!("{key}={list:?}\n"));
+                }
+            }
+            if kind > 4 {
+                text.push_str("approval={by=['group:oncall']}\n");
+            }
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+
+    /// What is offered passes as it is, and with every approval that the denied line would have needed, had any rule
+    /// permitted it.
+    #[test]
+    fn what_is_offered_instead_passes_and_owes_no_less(
+        rules in some_rules(),
+        line in prop::sample::select(&[
+            "uptime -x", "systemctl restart --now nginx", "systemctl stop nginx", "sudo systemctl restart nginx", "sudo reboot -f",
+            "find / -delete", "id", "uptime >/etc/passwd", "df -h >/srv/c", "df -h 2>/srv/x/y", "reboot >/srv/b", "systemctl status nginx >/x",
+        ][..]),
+    ) {
+        let policy = snapshot(&rules, "");
+        let Err(denial) = run(&policy, "bot", "web1", line) else { return Ok(()) };
+        let any = "[[rule]]\nname='any'\nallow=['*']\nprincipals=['*']\ntargets=['*']\ncommands=['**']\nopaque=['**']\nreads=['**']\nwrites=['**']\n";
+        let owed = run(&snapshot(&format!("{rules}{any}"), ""), "bot", "web1", line);
+        for offered in &denial.allowed_instead {
+            let allowed = run(&policy, "bot", "web1", offered);
+            prop_assert!(allowed.is_ok(), "{}\n{} is offered for {}", rules, offered, line);
+            let open = allowed.unwrap().obligations().approvals.clone();
+            for approval in owed.iter().flat_map(|allowed| &allowed.obligations().approvals) {
+                prop_assert!(open.contains(approval), "{}\n{} is offered for {}", rules, offered, line);
+            }
+        }
+    }
+}
+
 /// Many rules are sliced; the answer is the same as with few, and a decision looks at few.
 #[test]
 fn among_thousands_of_rules_the_right_ones_are_found() {

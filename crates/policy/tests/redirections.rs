@@ -79,6 +79,14 @@ fn every_redirection_needs_a_rule_of_its_own() {
 }
 
 #[test]
+fn a_denied_file_offers_those_that_are_permitted_by_name() {
+    let named = RULES.replace("\"/srv/out/**\"", "\"/srv/out/**\", \"/srv/out/df.txt\"");
+    let denial = run(&snapshot(&named, ""), "bot", "web1", "df -h 2>/dev/null >/etc/motd").unwrap_err();
+    // Not the page that a human has to publish.
+    assert_eq!(denial.allowed_instead, ["df -h 2>/dev/null >/srv/out/df.txt", "df -h 2>/dev/null"]);
+}
+
+#[test]
 fn a_forbidden_or_approved_file_is_so_under_its_other_names() {
     let policy = snapshot(RULES, "");
     for line in ["df -h >/srv/out/locked/x", "df -h >>/srv/out/LOCKED/x", "uptime >|/srv/out/locked/.x"] {

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use gateway::thread_cpu_time;
 use model::{
-    Action, CredentialUse, Limits, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName,
-    ToolSet,
+    Action, Clock, CredentialUse, Limits, Principal, PrincipalId, Target, TargetKind, TargetName, Tier,
+    ToolName, ToolSet,
 };
 use policy::{Moment, NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use serde_json::Value;
@@ -15,9 +15,34 @@ use super::stage::{RULES, rules};
 
 const DECISIONS: u32 = 2000;
 
-/// Measures permitted and denied commands, and the analysis of a line.
-pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
-    let snapshot = snapshot()?;
+/// Far more rules than most have: a decision among them should cost what it costs among few.
+const MANY: usize = 10_000;
+
+/// A line as agents write them.
+const LINE: &str = "journalctl --no-pager -n 50 -u 'nginx.service' 2>/dev/null | grep -c error";
+
+/// Measures permitted and denied commands among few rules and many, how long those take to compile, and the analysis
+/// of a line.
+pub(super) fn measure(clock: &dyn Clock) -> anyhow::Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    for count in [RULES, MANY] {
+        figures.extend(among(count, clock)?);
+    }
+    let line = || policy::command::parse(LINE);
+    let parsed = line().map_err(|refused| anyhow::anyhow!("the benchmark's line: {refused}"))?;
+    figures.push(Figure::plain("analysis of a command line, CPU", micros(|| line().is_ok()), "us"));
+    figures.push(Figure::plain(
+        "quoting of an analysed line, CPU",
+        micros(|| !policy::command::canonical(&parsed).is_empty()),
+        "us",
+    ));
+    Ok(figures)
+}
+
+fn among(count: usize, clock: &dyn Clock) -> anyhow::Result<[Figure; 3]> {
+    let begun = clock.boot();
+    let snapshot = snapshot(count)?;
+    let compiled = clock.boot().since(begun);
     let principal =
         Principal { id: PrincipalId::parse("agent")?, groups: [model::GroupName::parse("agents")?].into() };
     let (permitted, denied) = (action("true")?, action("reboot")?);
@@ -28,23 +53,16 @@ pub(super) fn measure() -> anyhow::Result<Vec<Figure>> {
             .is_ok()
     };
     anyhow::ensure!(decide(&permitted) && !decide(&denied), "the benchmark's own rules do not hold");
-    Ok(vec![
+    Ok([
+        Figure::plain(format!("reading and compiling {count} rules"), compiled.as_secs_f64() * 1e3, "ms"),
         Figure::plain(
-            format!("policy decision, permitted, {RULES} rules, CPU"),
+            format!("policy decision, permitted, {count} rules, CPU"),
             micros(|| decide(&permitted)),
             "us",
         ),
         Figure::plain(
-            format!("policy decision, denied and explained, {RULES} rules, CPU"),
+            format!("policy decision, denied and explained, {count} rules, CPU"),
             micros(|| decide(&denied)),
-            "us",
-        ),
-        Figure::plain(
-            "analysis of a command line, CPU",
-            micros(|| {
-                policy::command::parse("journalctl --no-pager -n 50 -u 'nginx.service' | grep -c error")
-                    .is_ok()
-            }),
             "us",
         ),
     ])
@@ -62,8 +80,8 @@ fn micros(run: impl Fn() -> bool) -> f64 {
     (0..5).map(|_| series()).min().unwrap_or_default().as_secs_f64() * 1e6
 }
 
-fn snapshot() -> anyhow::Result<Snapshot> {
-    let raw: RawRules = toml::from_str(&rules()).context("the benchmark's rules")?;
+fn snapshot(count: usize) -> anyhow::Result<Snapshot> {
+    let raw: RawRules = toml::from_str(&rules(count)).context("the benchmark's rules")?;
     let rules: Result<Vec<Rule>, _> =
         raw.rule.into_iter().map(|rule| Rule::parse(rule.into_inner())).collect();
     let rules = rules.map_err(|problems| anyhow::anyhow!("the benchmark's rules: {problems:?}"))?;

@@ -10,7 +10,9 @@ use model::{End, Redirection, SimpleCommand};
 
 use crate::command::{self, CommandPattern, WordPattern};
 use crate::problem::Place;
-use crate::rule::{Effect, PrincipalSelector, Rule, TargetExpr, TargetFactor, ToolSelector, is_operator};
+use crate::rule::{
+    Effect, Factor, PrincipalSelector, Rule, TargetExpr, TargetFactor, ToolSelector, is_operator,
+};
 use crate::{LintWarning, ToolFacts, Vocabulary};
 
 /// Everything doubtful about the rules, in their order.
@@ -102,6 +104,13 @@ fn targets(rule: &Rule, vocabulary: &Vocabulary, tags: &BTreeSet<&str>, found: &
         } else if !expr.names_outside() && !matches_something(expr, rule.effect, vocabulary) {
             let message = "no target of the inventory matches".to_owned();
             found.warn(rule, "no-target", at, message, INVENTORY);
+        }
+        let name = |factor: &Factor| !factor.negated && matches!(factor.of, TargetFactor::Name(_));
+        let bounded = rule.networks.as_ref().is_some_and(|networks| !networks.allow.is_empty());
+        if rule.effect == Effect::Permit && !bounded && expr.factors.iter().any(name) {
+            let message = "DNS alone decides which machines these names lead to".to_owned();
+            let hint = "bound them: `networks = { allow = [\"10.0.0.0/8\"] }`";
+            found.warn(rule, "name-unbounded", at, message, hint);
         }
     }
 }

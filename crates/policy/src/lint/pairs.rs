@@ -4,6 +4,7 @@ use model::{FileAccess, SubAction};
 
 use super::{Found, is_operators, sample};
 use crate::command::{self, CommandPattern};
+use crate::path::PathPattern;
 use crate::rule::{Effect, Part, PrincipalSelector, Rule, ToolSelector};
 use crate::{LintWarning, Place, Vocabulary};
 
@@ -93,7 +94,7 @@ fn ends(forbid: &Rule, permit: &Rule) -> bool {
 }
 
 fn adds_nothing(rule: &Rule, wide: &Rule) -> bool {
-    let plain = rule.approval.is_none() && rule.limits == model::Limits::default();
+    let plain = rule.approval.is_none() && rule.networks.is_none() && rule.limits == model::Limits::default();
     let commands =
         |wide: &[CommandPattern], pattern: &CommandPattern| wide.iter().any(|w| w.is_any() || w == pattern);
     let credentials = |wide: &[model::CredentialPattern], pattern| {
@@ -140,13 +141,21 @@ fn way_around(strict: &Rule, lax: &Rule, vocabulary: &Vocabulary) -> Option<Stri
         return None;
     }
     let tool = vocabulary.tools.iter().find(|tool| lax.names_tool(tool) && !strict.names_tool(tool))?;
-    strict
-        .commands
-        .iter()
-        .flatten()
-        .filter_map(sample)
-        .find(|sample| lax.covers(&Part::new(&SubAction::Command(sample.clone()))))
-        .map(|sample| format!("`{}` through `{}`", command::simple(&sample), tool.name))
+    let commands = strict.commands.iter().chain(&strict.opaque).flatten().filter_map(sample).map(|sample| {
+        let shown = command::simple(&sample);
+        (SubAction::Command(sample), shown)
+    });
+    let files = [FileAccess::Read, FileAccess::Write].into_iter().flat_map(|access| {
+        let samples = strict.files(access).unwrap_or_default().iter().filter_map(PathPattern::sample);
+        samples.map(move |path| {
+            let shown = format!("{} {path}", if access == FileAccess::Read { "<" } else { ">" });
+            (SubAction::File { access, path }, shown)
+        })
+    });
+    commands
+        .chain(files)
+        .find(|(part, _)| lax.covers(&Part::new(part)))
+        .map(|(_, shown)| format!("`{shown}` through `{}`", tool.name))
 }
 
 fn share_a_target(one: &Rule, other: &Rule, vocabulary: &Vocabulary) -> bool {

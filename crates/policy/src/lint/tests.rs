@@ -58,6 +58,10 @@ fn good_rules_have_no_warnings() {
         ],
         &["allow = ['operator:*']; principals = ['bot', 'group:oncall']; targets = ['gateway']"],
         &["allow = ['whoami']"],
+        &[
+            "allow = ['ssh_execute']; commands = ['x']; targets = ['name:*.internal']; networks = { allow = ['10.0.0.0/8'] }",
+        ],
+        &["allow = ['ssh_execute']; commands = ['x']; targets = ['address:10.0.0.0/8']"],
         &["allow = ['*']; commands = ['**']"],
         &["forbid = ['*']; commands = ['bash **']"],
         &["allow = ['ssh_execute']; opaque = ['find', 'bash -c **', 'sort', 'sort -o *', 'docker *']"],
@@ -130,6 +134,31 @@ fn each_doubt_has_its_code() {
             1,
             "shadowed",
             "`r0`",
+        ),
+        // The networks of the other hold for whatever both permit.
+        (
+            &[
+                "allow = ['ssh_execute']; commands = ['x']",
+                "allow = ['ssh_execute']; commands = ['x']; networks = { block = ['10.0.0.0/8'] }",
+            ],
+            0,
+            "shadowed",
+            "`r1`",
+        ),
+        (
+            &["allow = ['ssh_execute']; commands = ['x']; targets = ['name:*.internal']"],
+            0,
+            "name-unbounded",
+            "DNS",
+        ),
+        (
+            &[
+                "allow = ['ssh_execute']; writes = ['/srv/www/*']; approval = { by = ['group:oncall'] }",
+                "allow = ['set:exec']; writes = ['/srv/**']",
+            ],
+            0,
+            "approval-avoidable",
+            "`> /srv/www/x` through `ssh_other`",
         ),
         (&["allow = ['ssh_execute']"], 0, "permits-nothing", "nothing"),
         (&["allow = ['get_credential']; commands = ['x']"], 0, "permits-nothing", "nothing"),

@@ -17,7 +17,7 @@ use model::{
 
 pub(crate) use parse::bracket_depth;
 pub use raw::{RawApproval, RawLimits, RawNetworks, RawRule, RawRules};
-pub(crate) use selectors::{PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
+pub(crate) use selectors::{Factor, PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
 
 use crate::command::{CommandPattern, Reading};
 use crate::path::PathPattern;
