@@ -6,7 +6,7 @@ use super::*;
 #[tokio::test]
 async fn hostile_answers_are_bounded_named_and_harm_nothing_else() {
     let mut site = Site::new();
-    site.settings.timeout = Duration::from_secs(2);
+    site.settings.timeout = Duration::from_secs(3);
     let source = site.source();
     let json = |status, body: &str| CcpMischief::Json { status, body: body.to_owned() };
     let typed = |content_type: &str| CcpMischief::Typed {

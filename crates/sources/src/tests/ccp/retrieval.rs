@@ -121,6 +121,13 @@ async fn content_that_is_a_key_becomes_one_and_brings_its_passphrase() {
     assert!(
         matches!(&plain.material, Material::PrivateKey { pem, passphrase: None, .. } if pem.same_as(KEY.as_bytes()))
     );
+    const CERTIFICATE: &str = "ssh-ed25519-cert-v01@openssh.com AAAA ops";
+    site.server.account(Account::new("PROD", "certified", "x", &format!("{KEY}{CERTIFICATE}\n")));
+    let certified = fetch(&source, "PROD/certified").await.unwrap();
+    assert!(
+        matches!(&certified.material, Material::PrivateKey { certificate: Some(found), .. } if found == CERTIFICATE),
+        "a certificate that follows the key goes with it"
+    );
     let locked = fetch(&source, "PROD/locked").await.unwrap();
     let Material::PrivateKey { passphrase: Some(phrase), .. } = &locked.material else {
         panic!("no passphrase")
