@@ -72,12 +72,17 @@ const HOST: &[Key] = &[
 const AGENT: &[Key] = &[key(
     "agent",
     Kind::Text,
-    "Fingerprint `SHA256:...` of a key that the SSH agent at `$SSH_AUTH_SOCK` holds.",
+    "Fingerprint `SHA256:...` of a key that the SSH agent at `$SSH_AUTH_SOCK` holds; the agent runs as the gateway's user or as root.",
 )
 .required()];
 
 const KEY: &[Key] = &[
-    key("key", Kind::Path, "Private key file, OpenSSH or PEM.").required(),
+    key(
+        "key",
+        Kind::Path,
+        "Private key file, OpenSSH or PEM; a user certificate may lie beside it as `FILE-cert.pub`.",
+    )
+    .required(),
     key("passphrase", SECRET, "Its passphrase.").or("none"),
 ];
 
