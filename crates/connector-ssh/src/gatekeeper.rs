@@ -63,6 +63,8 @@ pub(crate) struct Refused {
     pub(crate) standing: Standing,
     pub(crate) algorithm: String,
     pub(crate) fingerprint: String,
+    /// The key itself, as known hosts files write it.
+    pub(crate) line: String,
     /// Who signed the certificate that it came in.
     pub(crate) authority: Option<String>,
 }
@@ -121,6 +123,7 @@ impl Gatekeeper {
             standing: refused,
             algorithm: shown.algorithm().to_string(),
             fingerprint: shown.fingerprint(),
+            line: shown.key().to_openssh().unwrap_or_default(),
             authority: shown.authority(),
         })))
     }

@@ -1,6 +1,6 @@
 //! Failures of connections, told in words: whose fault, what to do.
 
-use model::{ErrorCode, Failure, Fault, Host};
+use model::{ErrorCode, Failure, Fault, Host, TargetName};
 
 use crate::gatekeeper::{Broken, Refused};
 use crate::known_hosts::{KnownHostsError, Standing};
@@ -35,7 +35,7 @@ pub(crate) fn unreadable(error: &KnownHostsError) -> Failure {
 }
 
 fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> Failure {
-    let Refused { standing, algorithm, fingerprint, authority: _ } = refused;
+    let Refused { standing, algorithm, fingerprint, .. } = refused;
     let name = &host.name;
     match standing {
         Standing::Uncertified { by, why } => Failure::new(
@@ -78,8 +78,16 @@ fn host_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> F
 }
 
 fn unknown_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -> Failure {
-    let Refused { standing, algorithm, fingerprint, authority } = refused;
+    let Refused { standing, algorithm, fingerprint, line, authority } = refused;
     let (name, at) = (&host.name, at(host));
+    // What lies behind a jump host is not to be scanned from here.
+    let known = match host.jump.last() {
+        None => format!("`portcullis hostkey scan {at}`"),
+        Some(bastion) => format!(
+            "add `{at} {line}` to known hosts (or `{}` in its place, for this host behind `{bastion}` alone)",
+            scoped(host, bastion)
+        ),
+    };
     if matches!(standing, Standing::Unknown { authority: true }) {
         let shown = match authority {
             Some(other) => format!("its certificate is signed by another one, {other}"),
@@ -89,7 +97,7 @@ fn unknown_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -
             ErrorCode::TargetHostkeyUnknown,
             format!("the host key of `{name}` is not known: a certificate authority is, but {shown} ({algorithm} {fingerprint})"),
         )
-        .with_hint(format!("have the host's key signed, or compare its fingerprint, then `portcullis hostkey scan {at}`"));
+        .with_hint(format!("have the host's key signed, or compare its fingerprint, then {known}"));
     }
     let files: Vec<String> = missing.iter().map(|file| format!("`{}`", file.display())).collect();
     let absent = if files.is_empty() { String::new() } else { format!(" (not there: {})", files.join(", ")) };
@@ -97,7 +105,7 @@ fn unknown_key(host: &Host, refused: &Refused, missing: &[std::path::PathBuf]) -
         ErrorCode::TargetHostkeyUnknown,
         format!("the host key of `{name}` is not known ({algorithm} {fingerprint})"),
     )
-    .with_hint(format!("compare the fingerprint on the host, then `portcullis hostkey scan {at}`{absent}"))
+    .with_hint(format!("compare the fingerprint on the host, then {known}{absent}"))
 }
 
 fn protocol(host: &Host, error: &russh::Error) -> Failure {
@@ -134,6 +142,12 @@ fn protocol(host: &Host, error: &russh::Error) -> Failure {
         format!("`{name}` does not follow the SSH protocol: {}", words(&error.to_string())),
     )
     .with_fault(Fault::Target)
+}
+
+/// The host as known hosts name it behind a jump host.
+fn scoped(host: &Host, bastion: &TargetName) -> String {
+    let Host { address, port, .. } = host;
+    if *port == 22 { format!("{address}%{bastion}") } else { format!("[{address}%{bastion}]:{port}") }
 }
 
 /// The host as the `hostkey` verbs take it.

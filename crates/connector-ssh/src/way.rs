@@ -183,7 +183,7 @@ impl<'a> Way<'a> {
     }
 
     fn fit(&self, connection: &Connection) -> Fit {
-        let insecure = self.now.settings.insecure_hostkey;
+        let insecure = self.now.settings.insecure_hostkey && self.host.declared;
         let mut pairs = self.legs().zip(connection.links());
         if self.legs().zip(connection.links()).any(|(leg, link)| leg.key != link.key)
             || !connection.is_vouched_for(&self.known, insecure)

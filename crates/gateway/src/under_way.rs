@@ -60,10 +60,16 @@ impl Running {
     fn still_permitted(&self, gateway: &Gateway, live: &Live) -> Result<(), String> {
         let principal = self.principal(live).ok_or("who asked for it is not known any more")?;
         let mut action = Action::clone(&self.action);
-        if action.target.kind == TargetKind::Host {
-            let host = live.inventory.host(&action.target.name);
-            action.target = host.ok_or("its target is not declared any more")?.target();
-        }
+        let name = &action.target.name;
+        action.target = match action.target.kind {
+            TargetKind::Host => {
+                live.inventory.host(name).ok_or("its target is not declared any more")?.target()
+            }
+            TargetKind::Outside if live.inventory.outside(name.as_str()).is_none() => {
+                return Err("its target is a host of the inventory now".to_owned());
+            }
+            TargetKind::Outside | TargetKind::Gateway => action.target,
+        };
         let allowed = decide(gateway, live, principal, action).map_err(|denial| denial.reason)?;
         if !allowed.obligations().approvals.is_empty() {
             return Err("it needs an approval now".to_owned());

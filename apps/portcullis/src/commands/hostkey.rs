@@ -5,6 +5,7 @@ use std::path::Path;
 
 use config::Loaded;
 use connector_ssh::{KnownHosts, ScannedKey, scan};
+use model::TargetName;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Global, HostAddress, Hostkey, HostkeyCa};
@@ -34,14 +35,20 @@ pub(crate) fn run(global: &Global, hostkey: Hostkey, output: Output) -> Result<E
 struct Named {
     address: String,
     port: u16,
+    /// The jump host that it lies behind.
+    behind: Option<TargetName>,
 }
 
 impl Named {
     /// An alias means the address and port of the inventory, so that the key is kept under the name it is looked up by.
     fn find(loaded: &Loaded, host: &HostAddress) -> Self {
         match loaded.inventory.find_host(&host.host) {
-            Some(known) => Self { address: known.address.clone(), port: host.port.unwrap_or(known.port) },
-            None => Self { address: host.host.clone(), port: host.port.unwrap_or(22) },
+            Some(known) => Self {
+                address: known.address.clone(),
+                port: host.port.unwrap_or(known.port),
+                behind: known.jump.last().cloned(),
+            },
+            None => Self { address: host.host.clone(), port: host.port.unwrap_or(22), behind: None },
         }
     }
 
@@ -57,6 +64,14 @@ fn loaded(global: &Global, output: Output) -> Result<Loaded, Stop> {
 }
 
 fn scanned(named: &Named) -> Result<Vec<ScannedKey>, Stop> {
+    // From here the same address may be another machine.
+    if let Some(bastion) = &named.behind {
+        let text =
+            format!("{} lies behind the jump host `{bastion}` and is not looked at from here", named.name());
+        return Err(Stop::failed(text).with_hint(
+            "`portcullis target test` tells which key is met on the way, and the line that makes it known once the fingerprint was compared on the host",
+        ));
+    }
     operators::runtime()?.block_on(scan(&named.address, named.port)).map_err(Stop::failed)
 }
 

@@ -92,6 +92,9 @@ async fn a_call_goes_through_two_jump_hosts_and_the_journal_shows_the_way() {
     let outer = format!("Through outer: {}@127.0.0.1 port {}", chain.outer.user(), chain.outer.port());
     assert!(tested.out.contains(&outer) && tested.out.contains("Through inner: "), "{tested:?}");
 
+    let scanned = chain.site.installed.run(&["hostkey", "scan", "web1"]);
+    assert!(scanned.exit == 2 && scanned.err.contains("behind the jump host `inner`"), "{scanned:?}");
+
     assert!(chain.gateway.terminate().success());
     let journal = chain.site.journal();
     let of = |phase: &str, event: &str| -> Vec<&Value> {
