@@ -113,23 +113,17 @@ fn programs_of_the_corpus_stay_out_where_every_command_is_permitted() {
     assert_eq!(passing(&any, &entries), [""; 0]);
 }
 
-/// Everything hostile that is permitted at all is run, by every shell.
+/// What looks hostile and is permitted is run, by every shell. (Of `bypass/` nothing is, says the test above.)
 #[test]
 fn what_is_permitted_of_hostile_lines_neither_acts_nor_reads() {
     let policy = rules();
-    let mut hostile = entries("harmless");
-    let harmless = hostile.len();
-    assert_eq!(passing(&policy, &hostile).len(), harmless, "denied: {:?}", denied(&policy, &hostile));
-    hostile.extend(entries("bypass"));
-    let texts: Vec<(String, String)> = hostile
-        .iter()
-        .filter_map(|entry| Some((entry.place.clone(), canonical(&permitted(&policy, &entry.line)?))))
-        .collect();
-    assert!(texts.len() >= 100, "{}", texts.len());
-    let runs = in_every_shell(texts.iter().map(|(_, text)| text.as_str()));
-    let seen = judge(&runs, &[], 10, false);
-    for (number, (run, seen)) in runs.iter().zip(&seen).enumerate() {
-        let place = &texts[number / SHELLS.len()].0;
+    let harmless = entries("harmless");
+    assert!(harmless.len() >= 140, "{}", harmless.len());
+    assert_eq!(denied(&policy, &harmless), [""; 0]);
+    let texts: Vec<String> = harmless.iter().map(|entry| canonical(&parse(&entry.line).unwrap())).collect();
+    let runs = in_every_shell(texts.iter().map(String::as_str));
+    for (number, (run, seen)) in runs.iter().zip(judge(&runs, &[], 10, false)).enumerate() {
+        let place = &harmless[number / SHELLS.len()].place;
         assert!(!seen.acted(), "{place}: {} ran `{}`: {seen:?}", run.shell, run.line);
     }
 }
@@ -158,18 +152,23 @@ fn plain_lines_are_permitted_and_their_programs_get_the_words_that_are_written()
     let parsed: Vec<CommandLine> = plain.iter().map(|entry| parse(&entry.line).unwrap()).collect();
     let stubs: BTreeSet<String> =
         parsed.iter().flat_map(CommandLine::commands).map(|command| command.words[0].clone()).collect();
-    // As written, by one shell, so that it is not only we who say what the words are; then as sent, by all.
-    let mut runs: Vec<Run> =
-        plain.iter().map(|entry| Run { shell: SHELLS[0], line: entry.line.clone() }).collect();
-    let sent: Vec<String> = parsed.iter().map(canonical).collect();
-    runs.extend(in_every_shell(sent.iter().map(String::as_str)));
+    let mut runs: Vec<(usize, Run)> = Vec::new();
+    for (number, line) in parsed.iter().enumerate() {
+        let sent = canonical(line);
+        runs.extend(in_every_shell([sent.as_str()].into_iter()).into_iter().map(|run| (number, run)));
+        // Also as it was written, so that it is not only we who say what its words are.
+        let written = Run { shell: SHELLS[0], line: plain[number].line.clone() };
+        if written.line != sent {
+            runs.push((number, written));
+        }
+    }
+    let (of, runs): (Vec<usize>, Vec<Run>) = runs.into_iter().unzip();
     let seen = judge(&runs, &stubs.into_iter().collect::<Vec<_>>(), 10, false);
-    for (number, (run, seen)) in runs.iter().zip(&seen).enumerate() {
-        let of = number.checked_sub(plain.len()).map_or(number, |sent| sent / SHELLS.len());
-        let place = &plain[of].place;
+    for ((number, run), seen) in of.into_iter().zip(&runs).zip(&seen) {
+        let place = &plain[number].place;
         assert_eq!(
             seen.arrived,
-            arriving(&parsed[of]),
+            arriving(&parsed[number]),
             "{place}: {} ran `{}`: {seen:?}",
             run.shell,
             run.line

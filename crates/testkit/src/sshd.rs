@@ -24,6 +24,8 @@ pub enum Shell {
     BusyboxAsh,
     /// fish: a shell that is not POSIX.
     Fish,
+    /// tcsh, the csh of today: not POSIX either.
+    Tcsh,
     /// No shell at all: every command ends with status 1.
     Nologin,
 }
@@ -153,6 +155,7 @@ impl SshdOptions {
             Shell::Dash => program("dash"),
             Shell::BusyboxAsh => linked("ash", "busybox"),
             Shell::Fish => program("fish"),
+            Shell::Tcsh => program("tcsh"),
             Shell::Nologin => program("nologin"),
         }
     }

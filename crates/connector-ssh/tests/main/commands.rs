@@ -163,13 +163,15 @@ async fn a_caller_that_goes_away_ends_its_command() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shell_that_reads_otherwise_is_refused() {
-    let sshd = Sshd::options().shell(testkit::Shell::Fish).start();
-    let rig = Rig::of(&sshd);
-    let mut call = Call::new("count-act never", sshd.password());
-    let failure = rig.exec(&mut call).await.unwrap_err();
-    assert_eq!(failure.code(), ErrorCode::TargetShell, "{failure:?}");
-    assert_eq!(call.events()[1], "end shell_probe: not posix");
-    assert!(sshd.acts().is_empty());
+    for shell in [testkit::Shell::Fish, testkit::Shell::Tcsh] {
+        let sshd = Sshd::options().shell(shell).start();
+        let rig = Rig::of(&sshd);
+        let mut call = Call::new("count-act never", sshd.password());
+        let failure = rig.exec(&mut call).await.unwrap_err();
+        assert_eq!(failure.code(), ErrorCode::TargetShell, "{shell:?}: {failure:?}");
+        assert_eq!(call.events()[1], "end shell_probe: not posix", "{shell:?}");
+        assert!(sshd.acts().is_empty(), "{shell:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

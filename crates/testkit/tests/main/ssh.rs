@@ -106,6 +106,7 @@ fn every_shell_runs_commands_its_own_way() {
         (Shell::Dash, "readlink /proc/$$/exe; true", "/usr/bin/dash"),
         (Shell::BusyboxAsh, "readlink /proc/$$/exe; true", "/usr/bin/busybox"),
         (Shell::Fish, "test -n \"$version\"; and echo fish", "fish"),
+        (Shell::Tcsh, "if ($?tcsh) echo tcsh", "tcsh"),
     ] {
         let sshd = Sshd::options().shell(shell).start();
         let output = with_key(&sshd, sshd.client_key().path(), command);
