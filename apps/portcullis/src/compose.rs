@@ -16,10 +16,10 @@ use broker::Broker;
 use connector_ssh::SshConnector;
 use gateway::control::Tray;
 use gateway::owner::{OwnError, Owner};
-use gateway::{Gateway, GatewayParts, SystemClock, SystemEntropy};
+use gateway::{Gateway, GatewayParts, StateSeal, SystemClock, SystemEntropy};
 use guard::Guard;
 use model::{Clock, Entropy};
-use store::SqliteStore;
+use store::{SqliteStore, StateStore};
 use tokio::task::JoinSet;
 use tools::Catalogue;
 
@@ -79,12 +79,10 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     let journal = Journal::open(translate::journal(&loaded)?, Arc::clone(&clock), Arc::clone(&entropy))
         .map_err(translate::journal_not_opened)?;
     let store = SqliteStore::open(&state.join("store.sqlite")).map_err(translate::store_not_opened)?;
-    let broker = Arc::new(Broker::new(
-        Arc::new(store),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
-        agent_keys::socket(),
-    ));
+    let store: Arc<dyn StateStore> = Arc::new(store);
+    let seal =
+        StateSeal::new(Arc::clone(&entropy), Arc::clone(&clock), Arc::clone(&store)).map_err(Stop::failed)?;
+    let broker = Arc::new(Broker::new(store, Arc::clone(&clock), Arc::clone(&entropy), agent_keys::socket()));
     let passphrases = Arc::new(Passphrases::default());
     let surroundings =
         translate::Surroundings { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), passphrases };
@@ -125,6 +123,8 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         guard: Guard::new(),
         catalogue,
         verbs,
+        offer: None,
+        seal,
         shell: Arc::clone(&connector) as Arc<_>,
         clock,
         meter: Arc::clone(&meter),

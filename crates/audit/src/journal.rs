@@ -174,6 +174,7 @@ impl Journal {
         let origin = Origin { parent: Some(whole.id), ..Origin::default() };
         let permit = &whole.permit;
         let mut part = self.pending(permit.principal(), origin, &permit.action().tool);
+        part.part = true;
         self.write_intent(&mut part, permit, event).await?;
         Ok(part)
     }

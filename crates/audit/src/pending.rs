@@ -21,6 +21,8 @@ pub struct Pending {
     common: Body,
     opened: BootInstant,
     pub(crate) stage: Stage,
+    /// Whether this is an act beside the main one of its call.
+    pub(crate) part: bool,
 }
 
 /// How far a call has come in the journal.
@@ -66,7 +68,7 @@ impl Pending {
             ..Body::default()
         };
         let opened = journal.clock.boot();
-        Self { journal, id, common, opened, stage: Stage::Open }
+        Self { journal, id, common, opened, stage: Stage::Open, part: false }
     }
 
     /// The call's id.
@@ -87,8 +89,8 @@ impl Pending {
         self.common.rules = permit.rules().iter().map(|rule| rule.to_shared().into()).collect();
         self.common.snapshot = Some(permit.snapshot().to_string().into());
         self.common.action_digest = Some(action.digest().to_string().into());
-        // A part of a call has not the whole's command.
-        let command = match command_of(action).filter(|_| self.common.parent.is_none()) {
+        // A part of a call has not the whole's command; a call that goes on with its client's answers has its own.
+        let command = match command_of(action).filter(|_| !self.part) {
             Some(command) => self.journal.command(self.common.id.as_str(), &command)?,
             None => None,
         };

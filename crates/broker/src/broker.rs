@@ -126,10 +126,17 @@ impl Broker {
         lease.end().await;
     }
 
-    /// Forgets handles that ended more than a day ago, and returns how many; to be called now and then.
+    /// Forgets handles that ended more than a day ago, and returns how many, and what was spent and has expired; to be called
+    /// now and then.
     pub async fn sweep(&self) -> Result<u64, Failure> {
         let (store, now) = (self.store(), self.clock.now());
-        blocking(move || store.sweep_handles(now).map_err(|error| state_failed(&error))).await
+        blocking(move || {
+            store
+                .sweep_spent(now)
+                .and_then(|_| store.sweep_handles(now))
+                .map_err(|error| state_failed(&error))
+        })
+        .await
     }
 
     async fn claimed(

@@ -60,6 +60,11 @@ impl Authenticated<()> {
         Self { principal, proof, origin, inner: () }
     }
 
+    /// The same client after a reload.
+    pub(crate) fn renewed(&self, principal: &Arc<Principal>) -> Self {
+        Self { principal: Arc::clone(principal), ..self.clone() }
+    }
+
     /// An operator who may act as another principal, after `operator:impersonate` was permitted.
     pub(crate) fn acting_as(&self, principal: Arc<Principal>) -> Self {
         let actor = self.origin.actor.clone().unwrap_or_else(|| self.principal.id.clone());

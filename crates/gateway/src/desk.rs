@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::{IssueRequest, Issued, Lease};
-use model::{Failure, HandleToken, Principal};
+use model::{Abilities, Failure, HandleToken, Principal};
 use policy::{Allowed, Denial, Obligations};
 use serde_json::{Map, Value, json};
 use tools::{Desk, DryRun};
@@ -46,8 +46,15 @@ impl Desk for GatewayDesk<'_> {
     }
 
     fn dry_run(&self, principal: &Principal, tool: &str, arguments: &Map<String, Value>) -> DryRun {
-        let wanted =
-            Wanted { shelf: Shelf::Tools, endpoint: Endpoint::All, name: tool, arguments, acting: false };
+        let wanted = Wanted {
+            shelf: Shelf::Tools,
+            endpoint: Endpoint::All,
+            name: tool,
+            arguments,
+            acting: false,
+            input: None,
+            abilities: Abilities::default(),
+        };
         let resolved = match resolve(self.gateway, self.live, principal, wanted) {
             Ok(resolved) => resolved,
             Err(failure) => return refused(&failure),

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use model::{Principal, PrincipalId};
 
 use crate::api_key;
-use crate::authenticate::{Presented, Proof};
+use crate::authenticate::{Authenticated, Presented, Proof};
 
 /// One `[[principal]]`.
 #[derive(Debug, Clone)]
@@ -105,6 +105,17 @@ impl Directory {
             let certificate = certificates.first().map(|(name, _)| Arc::clone(name));
             (&entry.principal, Proof { api_key: by_key.map(|(_, hash)| hash), certificate })
         })
+    }
+
+    /// Who a client is now that proved itself before, if its proof still counts.
+    pub(crate) fn renew(&self, who: &Authenticated<()>) -> Option<&Arc<Principal>> {
+        let id = &who.principal().id;
+        let entry = self.entries.iter().find(|entry| entry.principal.id == *id)?;
+        let origin = who.origin();
+        let presented =
+            Presented { client_ip: origin.client_ip, transport: origin.transport, ..Presented::default() };
+        let counts = self.still_proves(id, who.proof()) && comes_from(&entry.from, &presented);
+        counts.then_some(&entry.principal)
     }
 
     fn by_key(&self, presented: &str) -> Option<(usize, Arc<str>)> {

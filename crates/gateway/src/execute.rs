@@ -14,8 +14,8 @@ use tools::{SubEvents, Tool, ToolRun};
 use crate::desk::GatewayDesk;
 use crate::gateway::Gateway;
 use crate::live::Live;
+use crate::tell::Teller;
 use crate::under_way::Entered;
-use crate::{Authenticated, ToolCall};
 
 /// What a tool may take beyond its time limit before it is dropped: connectors end themselves in time.
 const GRACE: Duration = Duration::from_secs(5);
@@ -50,7 +50,7 @@ pub(crate) async fn execute(
     tool: &Arc<dyn Tool>,
     reached: &Reached<'_>,
     lease: &Lease,
-    call: &Authenticated<ToolCall>,
+    teller: &Teller<'_>,
     entered: &Entered<'_>,
 ) -> Result<Outcome, Failure> {
     let permit = lease.intended().permit();
@@ -59,11 +59,7 @@ pub(crate) async fn execute(
     let desk = GatewayDesk { gateway, live };
     let sub_events =
         Recorder { journal: &gateway.journal, whole: lease.intended(), entered, open: Mutex::default() };
-    let progress = |bytes: u64| {
-        if let Some(tell) = &call.inner().progress {
-            tell(bytes);
-        }
-    };
+    let progress = |bytes: u64| teller.bytes(bytes);
     let run = ToolRun {
         lease,
         host: reached.host.as_deref(),
@@ -75,6 +71,7 @@ pub(crate) async fn execute(
         output: limits.output.unwrap_or(Live::OUTPUT).saturating_add(BEYOND_THE_CUT),
         cancel: entered.cancel(),
         progress: &progress,
+        notices: teller,
         sub_events: &sub_events,
     };
     match tokio::time::timeout(timeout.saturating_add(GRACE), tool.run(run)).await {

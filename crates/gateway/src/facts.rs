@@ -2,10 +2,13 @@
 
 use audit::CompletionFacts;
 use guard::{Guarded, Scanner};
-use model::{Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction};
+use model::{
+    Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction, Turn, Void,
+};
 use policy::Permit;
 use serde_json::{Map, Value};
 
+use crate::converse::summary;
 use crate::operator_log;
 use crate::pipeline::Refusal;
 use crate::resolve::Resolved;
@@ -66,6 +69,15 @@ pub(crate) fn executed(facts: &mut CompletionFacts, scanner: &Scanner, result: &
     }
 }
 
+/// The client is asked: the call goes on with its answers, or not at all.
+pub(crate) fn turn(facts: &mut CompletionFacts, turn: &Turn) {
+    if let Turn::Client(asked) = turn {
+        facts.event = "input_requested";
+        facts.decision = "pending";
+        facts.reason = Some(summary(asked));
+    }
+}
+
 /// The call stopped before its answer; this is what the agent is told.
 pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal) -> Answer {
     match refusal {
@@ -82,7 +94,9 @@ pub(crate) fn refused(facts: &mut CompletionFacts, id: CallId, refusal: Refusal)
             operator_log::failure(id, &Scanner::empty(), &failure);
             facts.quotes_command = facts.command.is_some() && may_quote(failure.code());
             failed(facts, &Scanner::empty(), &failure);
-            tools::failed(&failure)
+            let void = failure.code() == ErrorCode::InputState;
+            let turn = if void { Turn::Void(Void::State) } else { Turn::Over };
+            Answer { turn, ..tools::failed(&failure) }
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use model::{Abilities, LogLevel};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use tools::Tool;
+use tools::{CompletionOf, Tool};
 
 use crate::Endpoint;
 
@@ -20,36 +22,88 @@ pub struct ToolCall {
     pub cancel: CancellationToken,
     /// Told how many bytes of output have come so far.
     pub progress: Option<Arc<dyn Fn(u64) + Send + Sync>>,
+    /// Told what the call says while it runs.
+    pub notices: Option<Arc<dyn Fn(Notice) + Send + Sync>>,
+    /// What the client can be asked.
+    pub abilities: Abilities,
+    /// What the client answered, if it was asked before.
+    pub input: Input,
+}
+
+/// What a client sent along with a call that it makes again after questions; nothing of it is checked yet.
+#[derive(Debug, Clone, Default)]
+pub struct Input {
+    /// Its answers by the names of the questions.
+    pub answers: Option<Map<String, Value>>,
+    /// The sealed state that came with the questions.
+    pub state: Option<String>,
+}
+
+/// What a call says while it runs. The guard has seen it, and the call's intent is on record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// How far it is.
+    Progress {
+        /// How far.
+        done: f64,
+        /// Of how much, if that is known.
+        total: Option<f64>,
+        /// A word about it.
+        message: Option<String>,
+    },
+    /// A message.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// The tool that says it.
+        tool: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+impl ToolCall {
+    /// A call that tells nothing and can ask nothing while it runs, and that nobody cancels.
+    pub fn new(endpoint: Endpoint, tool: impl Into<String>, arguments: Option<Box<RawValue>>) -> Self {
+        Self {
+            endpoint,
+            tool: tool.into(),
+            arguments,
+            cancel: CancellationToken::new(),
+            progress: None,
+            notices: None,
+            abilities: Abilities::default(),
+            input: Input::default(),
+        }
+    }
+}
+
+/// A prompt that is asked for.
+#[derive(Debug, Clone)]
+pub struct PromptCall {
+    /// Its name.
+    pub name: String,
+    /// What is filled in.
+    pub arguments: Option<Box<RawValue>>,
+    /// What the client can be asked.
+    pub abilities: Abilities,
+    /// What the client answered, if it was asked before.
+    pub input: Input,
+}
+
+/// An argument that is being written.
+#[derive(Debug, Clone)]
+pub struct Completing {
+    /// What it belongs to.
+    pub of: CompletionOf,
+    /// Its name.
+    pub argument: String,
+    /// What is written of it so far.
+    pub written: String,
 }
 
 /// The tools a principal may know of, sorted by name.
 pub struct ToolList(pub Vec<Arc<dyn Tool>>);
-
-/// A resource as it is listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResourceListing {
-    /// Its address.
-    pub uri: String,
-    /// Its name.
-    pub name: String,
-    /// A short title for people.
-    pub title: String,
-    /// One sentence.
-    pub description: String,
-    /// Its media type.
-    pub mime_type: &'static str,
-}
-
-/// A resource's content.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
-    /// Its address.
-    pub uri: String,
-    /// Its media type.
-    pub mime_type: &'static str,
-    /// The text.
-    pub text: String,
-}
 
 /// Whether the gateway can do its work.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +111,7 @@ pub struct Health {
     /// Journal writable, state owned, no required part down.
     pub ok: bool,
     /// Names of parts and what is wrong; only for those who hold a key.
-    pub details: serde_json::Value,
+    pub details: Value,
 }
 
 /// The record could not be written, so there is no answer. The front sends an internal error without detail.

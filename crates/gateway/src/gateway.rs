@@ -8,25 +8,28 @@ use arc_swap::ArcSwap;
 use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Origin, Recorded};
 use broker::Broker;
 use guard::Guard;
-use model::{Answer, Clock, Principal, PrincipalId, ToolName};
+use model::{Abilities, Answer, Clock, ErrorCode, Principal, PrincipalId, ToolName};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tools::{Catalogue, HostShell, Tool, ToolSpec};
+use tools::{Catalogue, HostShell, Offer, Tool, ToolSpec};
 
 use crate::authorise::{decide, spend};
 use crate::freeze::Freezes;
 use crate::impersonate::Impersonate;
 use crate::live::Live;
 use crate::pipeline;
+use crate::prompts::GetPrompt;
 use crate::rates::Rates;
 use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
-use crate::resources::{ReadResource, listings};
+use crate::resources::ReadResource;
+use crate::state_seal::StateSeal;
 use crate::under_way::UnderWay;
 use crate::unlosable::Unlosable;
+use crate::view::{View, view};
 use crate::{
-    Authenticated, Endpoint, Health, NotRecorded, Presented, Resource, ResourceListing, ToolCall, ToolList,
-    Unauthenticated, Unlisted,
+    Authenticated, Endpoint, Health, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated, Unlisted,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
@@ -45,6 +48,10 @@ pub struct Gateway {
     live: ArcSwap<Live>,
     verbs: BTreeMap<String, Arc<dyn Tool>>,
     read_resource: Arc<dyn Tool>,
+    get_prompt: Arc<dyn Tool>,
+    pub(crate) offer: Option<Arc<dyn Offer>>,
+    pub(crate) seal: StateSeal,
+    changed: watch::Sender<u64>,
 }
 
 /// What a gateway is built from; the application makes every part.
@@ -59,6 +66,10 @@ pub struct GatewayParts {
     pub catalogue: Arc<Catalogue>,
     /// Operators' verbs, named `operator:VERB`.
     pub verbs: Vec<Arc<dyn Tool>>,
+    /// Resources and prompts beside the gateway's own.
+    pub offer: Option<Arc<dyn Offer>>,
+    /// Seals what tools carry from a question to its answers.
+    pub seal: StateSeal,
     /// The connector to hosts.
     pub shell: Arc<dyn HostShell>,
     /// The clocks.
@@ -72,7 +83,8 @@ pub struct GatewayParts {
 impl Gateway {
     /// Puts the parts together.
     pub fn new(parts: GatewayParts) -> Self {
-        let GatewayParts { journal, broker, guard, catalogue, verbs, shell, clock, meter, live } = parts;
+        let GatewayParts { journal, broker, guard, catalogue, verbs, offer, seal, shell, clock, meter, live } =
+            parts;
         Self {
             journal,
             broker,
@@ -89,7 +101,11 @@ impl Gateway {
                 .chain(verbs)
                 .map(|verb| (verb.spec().name.to_string(), verb))
                 .collect(),
-            read_resource: Arc::new(ReadResource::new(Arc::clone(&catalogue))),
+            read_resource: Arc::new(ReadResource::new(Arc::clone(&catalogue), offer.clone())),
+            get_prompt: Arc::new(GetPrompt::new(offer.clone())),
+            offer,
+            seal,
+            changed: watch::Sender::new(0),
             catalogue,
         }
     }
@@ -104,6 +120,17 @@ impl Gateway {
     pub fn swap(&self, live: Live) {
         self.live.store(Arc::new(live));
         self.under_way.decide_again(self);
+        self.changed.send_modify(|times| *times += 1);
+    }
+
+    /// Told whenever something else is in force.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// What a principal sees now, to be compared with what it saw before.
+    pub fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
+        view(self, &self.live(), at, watched)
     }
 
     /// Lets principals go on that were frozen, and says whose freeze it was. For an operator's explicit act only.
@@ -121,6 +148,12 @@ impl Gateway {
                 Err(Unauthenticated)
             }
         }
+    }
+
+    /// The same client again, as it is known now: its principal may have other groups, or what proved it counts no more.
+    pub fn renew(&self, who: &Authenticated<()>) -> Result<Authenticated<()>, Unauthenticated> {
+        let live = self.live.load();
+        live.directory.renew(who).map(|principal| who.renewed(principal)).ok_or(Unauthenticated)
     }
 
     /// The pipeline, from resolve to record. It goes on to its record when the caller stops waiting.
@@ -155,14 +188,9 @@ impl Gateway {
         operator: &Authenticated<()>,
         principal: &str,
     ) -> Option<Authenticated<()>> {
-        let arguments = impersonation(principal);
-        let call = ToolCall {
-            endpoint: Endpoint::All,
-            tool: "impersonate".to_owned(),
-            arguments: serde_json::value::RawValue::from_string(Value::Object(arguments).to_string()).ok(),
-            cancel: CancellationToken::new(),
-            progress: None,
-        };
+        let arguments = Value::Object(impersonation(principal)).to_string();
+        let arguments = RawValue::from_string(arguments).ok();
+        let call = ToolCall::new(Endpoint::All, "impersonate", arguments);
         let answer = self.operate(operator.with(call)).await.ok()?.into_inner();
         let live = self.live.load();
         let principal = live.directory.principal(principal).filter(|_| !answer.is_error)?;
@@ -182,6 +210,8 @@ impl Gateway {
             name: "impersonate",
             arguments: &arguments,
             acting: operator.origin().actor.is_some(),
+            input: None,
+            abilities: Abilities::default(),
         };
         let allowed = resolve(self, &live, operator.principal(), wanted)
             .ok()
@@ -204,34 +234,6 @@ impl Gateway {
         self.listed(&at.with(()), "tools_list", tools).await
     }
 
-    /// The resources this principal may know of. Listing costs a call of its budget.
-    pub async fn list_resources(
-        &self,
-        who: Authenticated<()>,
-    ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted> {
-        let live = self.live();
-        let hosts = live.inventory.hosts().filter(|host| live.snapshot.sees(who.principal(), &host.target()));
-        let tools = self.visible_tools(&live, who.principal(), Endpoint::All).map(|tool| tool.spec());
-        let resources = listings(hosts, tools);
-        self.listed(&who, "resources_list", resources).await
-    }
-
-    /// One resource by its address; `None` is "not found", also when not visible.
-    pub async fn read_resource(
-        self: &Arc<Self>,
-        uri: Authenticated<String>,
-    ) -> Result<Recorded<Option<Resource>>, NotRecorded> {
-        let arguments = json!({ "uri": uri.inner() }).to_string();
-        let call = ToolCall {
-            endpoint: Endpoint::All,
-            tool: ReadResource::NAME.to_owned(),
-            arguments: serde_json::value::RawValue::from_string(arguments).ok(),
-            cancel: CancellationToken::new(),
-            progress: None,
-        };
-        Ok(self.start(uri.with(call), Shelf::Resources).await?.map(resource))
-    }
-
     /// Records that a session was used by another principal than its own; best effort. It costs a call, beyond the budget
     /// it is only counted.
     pub async fn session_misused(&self, who: Authenticated<()>) {
@@ -242,6 +244,17 @@ impl Gateway {
     /// counted.
     pub async fn agent_connected(&self, who: Authenticated<()>) {
         self.note("agent_connected", &who).await;
+    }
+
+    /// Records that a client was asked and did not answer, so that its call came to nothing; best effort.
+    pub async fn unanswered(&self, who: Authenticated<String>) {
+        let fields = Map::from_iter([
+            ("decision".to_owned(), json!("failed")),
+            ("error_code".to_owned(), json!(ErrorCode::InputUnanswered.as_str())),
+        ]);
+        let (principal, origin) = (Some(who.principal().id.clone()), who.origin().clone());
+        let tool = ToolName::parse(who.inner()).ok();
+        self.record(Event { event: "input_unanswered", principal, origin, tool, fields }).await;
     }
 
     async fn note(&self, event: &'static str, who: &Authenticated<()>) {
@@ -295,6 +308,10 @@ impl Gateway {
         (name == ReadResource::NAME).then_some(&self.read_resource)
     }
 
+    pub(crate) fn prompt_tool(&self, name: &str) -> Option<&Arc<dyn Tool>> {
+        (name == GetPrompt::NAME).then_some(&self.get_prompt)
+    }
+
     pub(crate) fn visible_tools<'a>(
         &'a self,
         live: &'a Live,
@@ -313,7 +330,7 @@ impl Gateway {
     }
 
     /// A call outlives the connection it came on: a dropped client cancels it, it never loses its record.
-    async fn start(
+    pub(crate) async fn start(
         self: &Arc<Self>,
         call: Authenticated<ToolCall>,
         shelf: Shelf,
@@ -326,7 +343,7 @@ impl Gateway {
         })
     }
 
-    async fn listed<T: Send>(
+    pub(crate) async fn listed<T: Send>(
         &self,
         who: &Authenticated<()>,
         event: &'static str,
@@ -361,17 +378,4 @@ impl Gateway {
 
 fn impersonation(principal: &str) -> Map<String, Value> {
     Map::from_iter([("principal".to_owned(), Value::String(principal.to_owned()))])
-}
-
-fn resource(answer: Answer) -> Option<Resource> {
-    let field = |name: &str| answer.structured.get(name).and_then(Value::as_str).map(str::to_owned);
-    if answer.is_error {
-        return None;
-    }
-    let mime_type = if field("mime_type").as_deref() == Some("text/markdown") {
-        "text/markdown"
-    } else {
-        "application/json"
-    };
-    Some(Resource { uri: field("uri")?, mime_type, text: answer.text })
 }

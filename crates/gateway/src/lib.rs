@@ -3,6 +3,8 @@
 mod authenticate;
 mod authorise;
 mod clock;
+mod complete;
+mod converse;
 mod desk;
 mod directory;
 mod discharge;
@@ -14,14 +16,19 @@ mod front;
 mod gateway;
 mod impersonate;
 mod live;
+mod offered;
 mod operator_log;
 mod pipeline;
+mod prompts;
 mod rates;
 mod resolve;
 mod resources;
 mod screen;
+mod state_seal;
+mod tell;
 mod under_way;
 mod unlosable;
+mod view;
 
 pub mod api_key;
 pub mod control;
@@ -31,10 +38,14 @@ pub use authenticate::{Authenticated, Presented, Proof, Unauthenticated};
 pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
-pub use front::{Health, NotRecorded, Resource, ResourceListing, ToolCall, ToolList, Unlisted};
+pub use front::{Completing, Health, Input, NotRecorded, Notice, PromptCall, ToolCall, ToolList, Unlisted};
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;
+pub use state_seal::StateSeal;
+pub use view::{Digest, View};
 
 /// What the fronts need of the crates behind the gateway, so that they depend on it alone.
 pub use audit::{Origin, Recorded};
-pub use tools::{Tool, ToolSpec};
+pub use tools::{
+    CompletionOf, PromptArgument, PromptListing, ResourceListing, TemplateListing, Tool, ToolSpec,
+};

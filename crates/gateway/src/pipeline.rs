@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use audit::{BeginError, CompletionFacts, Pending, Recorded};
+use audit::{BeginError, CompletionFacts, Origin, Pending, Recorded};
 use guard::{Guarded, Scanner};
 use model::{Answer, ErrorCode, Failure};
 use policy::Denial;
+use serde_json::{Map, Value};
 
 use crate::authorise::{authorise, spend};
+use crate::converse::{self, Heard, hear};
 use crate::discharge::discharge;
 use crate::execute::{execute, reach};
 use crate::facts;
@@ -17,6 +19,7 @@ use crate::live::Live;
 use crate::operator_log;
 use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
 use crate::screen::screen;
+use crate::tell::Teller;
 use crate::under_way::Entered;
 use crate::{Authenticated, NotRecorded, ToolCall};
 
@@ -39,9 +42,14 @@ pub(crate) async fn run(
 ) -> Result<Recorded<Answer>, NotRecorded> {
     let live = gateway.live();
     let name = tool_name(&call.inner().tool, shelf);
-    let mut pending = gateway.journal.pending(call.principal(), call.origin().clone(), &name);
+    let heard = arguments(call.inner().arguments.as_deref())
+        .and_then(|arguments| Ok((hear(gateway, &call, shelf, &arguments)?, arguments)));
+    // A call with answers is part of the call that asked.
+    let asked_by = heard.as_ref().ok().and_then(|(heard, _)| heard.asked_by());
+    let origin = Origin { parent: asked_by.or(call.origin().parent), ..call.origin().clone() };
+    let mut pending = gateway.journal.pending(call.principal(), origin, &name);
     let mut facts = facts::opening();
-    let guarded = match stages(gateway, &live, &call, shelf, &mut pending, &mut facts).await {
+    let guarded = match stages(gateway, &live, &call, shelf, heard, &mut pending, &mut facts).await {
         Ok(guarded) => guarded,
         Err(Refusal::Denied(denial)) if denial.code == ErrorCode::DeniedRate => {
             let answer = gateway.guard.admit_answer(tools::denied(&denial));
@@ -63,6 +71,7 @@ async fn stages(
     live: &Arc<Live>,
     call: &Authenticated<ToolCall>,
     shelf: Shelf,
+    heard: Result<(Heard, Map<String, Value>), Failure>,
     pending: &mut Pending,
     facts: &mut CompletionFacts,
 ) -> Result<Guarded<Answer>, Refusal> {
@@ -71,33 +80,36 @@ async fn stages(
         Some(over_rate) => Refusal::Denied(over_rate),
         None => Refusal::Failed(failure),
     };
-    let arguments = arguments(call.inner().arguments.as_deref()).map_err(costs)?;
+    let (heard, arguments) = heard.map_err(costs)?;
     facts::asked(facts, &arguments);
     let ToolCall { endpoint, tool: name, .. } = call.inner();
     let acting = call.origin().actor.is_some();
-    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments, acting };
+    let (input, abilities) = (heard.input.as_ref(), call.inner().abilities);
+    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments, acting, input, abilities };
     let resolved = resolve(gateway, live, call.principal(), wanted).map_err(costs)?;
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call, resolved.action)?;
-    let permit = discharge(gateway, allowed)?;
+    let permit = discharge(gateway, allowed, heard.opened.as_ref()).await?;
     let (limits, action) = (permit.limits(), Arc::new(permit.action().clone()));
     facts::permitted(facts, &permit);
     let entered = Entered::new(gateway, live, pending.id(), call, &action);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
     let reached = reach(live, &action.target)?;
     let lease = gateway.broker.lease(intended, reached.host.as_deref(), &reached.hops).await?;
-    let result = execute(gateway, live, &resolved.tool, &reached, &lease, call, &entered).await;
     let scanner = Scanner::new(lease.secrets());
+    let teller = Teller { guard: gateway.guard, scanner: &scanner, call: call.inner() };
+    let result = execute(gateway, live, &resolved.tool, &reached, &lease, &teller, &entered).await;
+    let (result, turn) = converse::turn(gateway, call, &heard, lease.intended().id(), result);
     facts::executed(facts, &scanner, &result);
+    facts::turn(facts, &turn);
     if let Err(failure) = &result {
         operator_log::failure(lease.intended().id(), &scanner, failure);
     }
     let output = limits.output.unwrap_or(Live::OUTPUT);
     let (guard, tool) = (gateway.guard, resolved.tool);
     let guarded = screen(guard, result, move |result| {
-        guard.admit(&scanner, output, result, |result| match result {
-            Ok(outcome) => tool.render(&action, outcome),
-            Err(failure) => tools::failed(failure),
+        guard.admit(&scanner, output, result, |result| {
+            converse::show(result, turn, |outcome| tool.render(&action, outcome))
         })
     })
     .await;

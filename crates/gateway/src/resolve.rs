@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Action, ErrorCode, Failure, Principal, Target, ToolName};
+use model::{Abilities, Action, ClientInput, ErrorCode, Failure, Principal, Target, ToolName};
 use policy::ToolFacts;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -21,6 +21,8 @@ pub(crate) enum Shelf {
     Verbs,
     /// Reading resources, which is asked for by address.
     Resources,
+    /// Getting prompts, which is asked for by name.
+    Prompts,
 }
 
 /// A tool and what it would do.
@@ -39,6 +41,10 @@ pub(crate) struct Wanted<'a> {
     /// Whether an operator asks as another principal. Verbs are not reached that way, or the right to try out what an
     /// agent may do would be every right that any other operator has.
     pub(crate) acting: bool,
+    /// What its client answered to questions.
+    pub(crate) input: Option<&'a ClientInput>,
+    /// What its client can be asked.
+    pub(crate) abilities: Abilities,
 }
 
 /// Finds the tool, checks the arguments and makes the action; "not found" also for what is not visible.
@@ -48,19 +54,26 @@ pub(crate) fn resolve(
     principal: &Principal,
     wanted: Wanted<'_>,
 ) -> Result<Resolved, Failure> {
-    let Wanted { shelf, endpoint, name, arguments, acting } = wanted;
+    let Wanted { shelf, endpoint, name, arguments, acting, input, abilities } = wanted;
     let found = match shelf {
         Shelf::Tools => gateway.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str())),
         Shelf::Verbs => gateway.verb(name).filter(|_| !acting),
         Shelf::Resources => gateway.resource_tool(name),
+        Shelf::Prompts => gateway.prompt_tool(name),
     };
     let visible = |tool: &&Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
     let tool = found.filter(visible).ok_or_else(|| unknown_tool(name))?;
     tool.spec().input.check(arguments)?;
     let sees = |target: &Target| live.snapshot.sees(principal, target);
     let sees_tool = |spec: &ToolSpec| live.snapshot.visible(principal, &tool_facts(spec));
-    let scene =
-        Scene { inventory: &live.inventory, sources: &live.sources, sees: &sees, sees_tool: &sees_tool };
+    let scene = Scene {
+        inventory: &live.inventory,
+        sources: &live.sources,
+        sees: &sees,
+        sees_tool: &sees_tool,
+        input,
+        abilities,
+    };
     let action = tool.resolve(arguments, scene)?;
     Ok(Resolved { tool: Arc::clone(tool), action })
 }
@@ -81,7 +94,7 @@ pub(crate) fn tool_facts(spec: &ToolSpec) -> ToolFacts {
 /// The name the record gets: the tool's, or `unknown` where the caller wrote something that is no name.
 pub(crate) fn tool_name(written: &str, shelf: Shelf) -> ToolName {
     let named = match shelf {
-        Shelf::Tools | Shelf::Resources => ToolName::parse(written),
+        Shelf::Tools | Shelf::Resources | Shelf::Prompts => ToolName::parse(written),
         Shelf::Verbs => ToolName::parse(&format!("operator:{written}")),
     };
     named.or_else(|_| ToolName::parse("unknown")).unwrap_or_else(|_| unreachable!("a literal"))

@@ -5,25 +5,29 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use model::{
-    Action, Answer, CredentialUse, ErrorCode, Failure, Host, Limits, Outcome, SubAction, Target, Tier,
-    ToolName, ToolSet,
+    Action, Answer, Content, CredentialUse, ErrorCode, Failure, Host, Limits, Outcome, ResourceBody,
+    ResourceContent, SubAction, Target, Tier, ToolName, ToolSet,
 };
 use serde_json::{Map, Value, json};
-use tools::{Annotations, Catalogue, Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
-
-use crate::ResourceListing;
+use tools::{
+    Annotations, Catalogue, Field, Kind, Offer, ResourceListing, Scene, Schema, TemplateListing, Tool,
+    ToolRun, ToolSpec,
+};
 
 /// The hidden tool behind every resource read. Policy permits it as it permits `whoami`.
 pub(crate) struct ReadResource {
     spec: ToolSpec,
     catalogue: Arc<Catalogue>,
+    offer: Option<Arc<dyn Offer>>,
 }
 
 impl ReadResource {
     pub(crate) const NAME: &'static str = "read_resource";
 
-    pub(crate) fn new(catalogue: Arc<Catalogue>) -> Self {
+    pub(crate) fn new(catalogue: Arc<Catalogue>, offer: Option<Arc<dyn Offer>>) -> Self {
         let spec = ToolSpec {
             name: ToolName::parse(Self::NAME).unwrap_or_else(|_| unreachable!("a literal")),
             set: ToolSet::parse("gateway").unwrap_or_else(|_| unreachable!("a literal")),
@@ -35,10 +39,19 @@ impl ReadResource {
             annotations: Annotations::of(Tier::Read),
             event: "resource_read",
         };
-        Self { spec, catalogue }
+        Self { spec, catalogue, offer }
     }
 
-    fn content(&self, uri: &str, scene: Scene<'_>) -> Option<(&'static str, String)> {
+    /// The gateway's own resources first: nothing that is offered beside them can stand for one.
+    fn content(&self, uri: &str, scene: Scene<'_>) -> Option<ResourceContent> {
+        if let Some((mime_type, text)) = self.own(uri, scene) {
+            let body = ResourceBody::Text(text);
+            return Some(ResourceContent { uri: uri.to_owned(), mime_type: mime_type.to_owned(), body });
+        }
+        self.offer.as_ref().and_then(|offer| offer.read(uri))
+    }
+
+    fn own(&self, uri: &str, scene: Scene<'_>) -> Option<(&'static str, String)> {
         let (scheme, rest) = uri.split_once("://")?;
         match (scheme, rest) {
             ("portcullis", "server-info") => Some((JSON, server_info().to_string())),
@@ -71,11 +84,11 @@ impl Tool for ReadResource {
 
     fn resolve(&self, arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<Action, Failure> {
         let uri = arguments.get("uri").and_then(Value::as_str).unwrap_or_default();
-        let (mime_type, text) = self
+        let content = self
             .content(uri, scene)
             .ok_or_else(|| Failure::new(ErrorCode::InputInvalid, "there is no such resource"))?;
         // What is read was decided by what is visible, so it is settled here; `run` only hands it on.
-        let content = json!({ "uri": uri, "mime_type": mime_type, "text": text });
+        let content = to_json(&content);
         Ok(Action {
             tool: self.spec.name.clone(),
             set: self.spec.set.clone(),
@@ -90,20 +103,51 @@ impl Tool for ReadResource {
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
-        let values = run.lease.action().arguments.as_object().cloned().unwrap_or_default();
-        Ok(Outcome { values, ..Outcome::default() })
+        let content = from_json(&run.lease.action().arguments)
+            .ok_or_else(|| Failure::new(ErrorCode::Internal, "a resource could not be read back"))?;
+        Ok(Outcome { content: vec![Content::Resource(content)], ..Outcome::default() })
     }
 
     fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
-        let text = outcome.values.get("text").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Answer {
-            text,
-            structured: Value::Object(outcome.values.clone()),
-            is_error: false,
-            ..Answer::default()
+        Answer { content: outcome.content.clone(), ..Answer::default() }
+    }
+}
+
+/// An action's arguments are JSON, so bytes travel in base64.
+fn to_json(content: &ResourceContent) -> Value {
+    let ResourceContent { uri, mime_type, body } = content;
+    match body {
+        ResourceBody::Text(text) => json!({ "uri": uri, "mime_type": mime_type, "text": text }),
+        ResourceBody::Bytes(bytes) => {
+            json!({ "uri": uri, "mime_type": mime_type, "bytes": BASE64_STANDARD.encode(bytes) })
         }
     }
 }
+
+fn from_json(value: &Value) -> Option<ResourceContent> {
+    let field = |name: &str| value.get(name).and_then(Value::as_str);
+    let body = match field("text") {
+        Some(text) => ResourceBody::Text(text.to_owned()),
+        None => ResourceBody::Bytes(BASE64_STANDARD.decode(field("bytes")?).ok()?),
+    };
+    Some(ResourceContent { uri: field("uri")?.to_owned(), mime_type: field("mime_type")?.to_owned(), body })
+}
+
+/// The shapes of the gateway's own addresses.
+pub(crate) const TEMPLATES: [TemplateListing; 2] = [
+    TemplateListing {
+        uri_template: "portcullis://host/{alias}",
+        name: "host",
+        description: "One host of the inventory.",
+        mime_type: JSON,
+    },
+    TemplateListing {
+        uri_template: "skill://{tool}/SKILL.md",
+        name: "skill",
+        description: "How to use one tool.",
+        mime_type: MARKDOWN,
+    },
+];
 
 /// What there is to read for those who see these hosts and tools.
 pub(crate) fn listings<'a>(

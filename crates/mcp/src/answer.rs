@@ -3,90 +3,204 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Authenticated, Endpoint, NotRecorded, ToolCall, Unlisted};
+use gateway::{Authenticated, Endpoint, Input, NotRecorded, PromptCall, Recorded, ToolCall, Unlisted};
+use model::{Answer, Turn};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
-use wire::{ProgressToken, RpcError};
+use wire::RpcError;
 
 use crate::Gate;
 use crate::ask::{Ask, CallAsk, ProtocolAsk};
+use crate::notices;
+use crate::peer::{Talk, Unanswered};
 use crate::reply::{ProtocolReply, Reply};
 
-/// How often a running call tells how far it is, at most.
+/// How often a running call tells how many bytes have come, at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+/// How often one call may ask its client before it is given up.
+const ROUNDS: usize = 8;
 
-/// Who asks, where, and how to stop it.
+/// Who asks, where, how to stop it, and what can be said to them meanwhile.
 pub(crate) struct Asker {
     pub(crate) who: Authenticated<()>,
     pub(crate) endpoint: Endpoint,
     pub(crate) cancel: CancellationToken,
+    pub(crate) talk: Talk,
 }
 
-/// Answers what was asked. Calls with a progress token tell their progress to `notices`, if there is somewhere to
-/// tell it; what does not fit there is left out, never waited for.
+/// Answers what was asked. While a call runs, what it says goes to `out`, if there is somewhere to say it; notices that do
+/// not fit there are left out, never waited for.
 pub(crate) async fn answer(
     gate: &Arc<dyn Gate>,
     asker: Asker,
     ask: Ask,
-    notices: Option<&mpsc::Sender<Vec<u8>>>,
+    out: Option<&mpsc::Sender<Vec<u8>>>,
 ) -> Reply {
     let gate = Arc::clone(gate);
-    let recorded = match ask {
-        Ask::Protocol(ask) => return Reply::Protocol(protocol(&ask)),
-        Ask::Call(CallAsk { tool, arguments, progress: Some(token) }) if notices.is_some() => {
-            let (told, heard) = watch::channel(0);
-            let progress: Arc<dyn Fn(u64) + Send + Sync> = Arc::new(move |bytes| {
-                told.send_replace(bytes);
-            });
-            let call = call(asker, tool, arguments, Some(progress));
-            attended(gate.call(call), heard, &token, notices).await.map(Reply::Call)
+    match ask {
+        Ask::Protocol(ask) => Reply::Protocol(protocol(&gate, &asker, ask)),
+        Ask::Call(ask) => {
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
+            conversation
+                .hold(ask.input.clone(), |input| call(&conversation, &ask, input))
+                .await
+                .map_or_else(given_up, Reply::Call)
         }
-        Ask::Call(CallAsk { tool, arguments, .. }) => {
-            gate.call(call(asker, tool, arguments, None)).await.map(Reply::Call)
+        Ask::Prompt(ask) => {
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
+            conversation
+                .hold(ask.input.clone(), |input| prompt(&conversation, &ask, input))
+                .await
+                .map_or_else(given_up, Reply::Prompt)
         }
         Ask::ListTools(cursor) => {
             let list = gate.list_tools(asker.who.with(asker.endpoint)).await;
-            return list.map_or_else(unlisted, |list| Reply::Tools(list, cursor));
+            list.map_or_else(unlisted, |list| Reply::Tools(list, cursor))
         }
         Ask::ListResources(cursor) => {
             let list = gate.list_resources(asker.who).await;
-            return list.map_or_else(unlisted, |list| Reply::Resources(list, cursor));
+            list.map_or_else(unlisted, |list| Reply::Resources(list, cursor))
         }
-        Ask::ReadResource(uri) => gate
-            .read_resource(asker.who.with(uri.clone()))
-            .await
-            .map(|resource| Reply::Resource(resource, uri)),
-    };
-    recorded.unwrap_or_else(|NotRecorded| Reply::Protocol(ProtocolReply::Failed(RpcError::Internal)))
-}
-
-fn unlisted(why: Unlisted) -> Reply {
-    Reply::Protocol(ProtocolReply::Failed(match why {
-        Unlisted::NotRecorded(NotRecorded) => RpcError::Internal,
-        Unlisted::OverRate => RpcError::OverRate,
-    }))
-}
-
-fn protocol(ask: &ProtocolAsk) -> ProtocolReply {
-    match ask {
-        ProtocolAsk::Initialize(version) => ProtocolReply::Initialized(*version),
-        ProtocolAsk::Nothing => ProtocolReply::Nothing,
-        ProtocolAsk::Discover => ProtocolReply::Discovered,
-        ProtocolAsk::ListPrompts => ProtocolReply::NoPrompts,
-        ProtocolAsk::ListResourceTemplates => ProtocolReply::ResourceTemplates,
+        Ask::ListPrompts(cursor) => {
+            let list = gate.list_prompts(asker.who).await;
+            list.map_or_else(unlisted, |list| Reply::Prompts(list, cursor))
+        }
+        Ask::Complete(asked) => {
+            gate.complete(asker.who.with(asked)).await.map_or_else(unlisted, Reply::Completion)
+        }
+        Ask::ReadResource(uri) => {
+            let read = gate.read_resource(asker.who.with(uri.clone())).await;
+            read.map_or_else(
+                |NotRecorded| failed(RpcError::Internal),
+                |resource| Reply::Resource(resource, uri),
+            )
+        }
+        // Answered by the transport, which has a stream for it.
+        Ask::Listen(_) => failed(RpcError::Internal),
     }
 }
 
-fn call(
-    asker: Asker,
-    tool: String,
-    arguments: Option<Box<RawValue>>,
-    progress: Option<Arc<dyn Fn(u64) + Send + Sync>>,
-) -> Authenticated<ToolCall> {
-    let Asker { who, endpoint, cancel } = asker;
-    who.with(ToolCall { endpoint, tool, arguments, cancel, progress })
+fn failed(error: RpcError) -> Reply {
+    Reply::Protocol(ProtocolReply::Failed(error))
+}
+
+fn unlisted(why: Unlisted) -> Reply {
+    failed(match why {
+        Unlisted::NotRecorded(NotRecorded) => RpcError::Internal,
+        Unlisted::OverRate => RpcError::OverRate,
+    })
+}
+
+fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolReply {
+    let peer = asker.talk.peer.as_ref();
+    match ask {
+        ProtocolAsk::Initialize(version, _) => ProtocolReply::Initialized(version),
+        ProtocolAsk::Nothing => ProtocolReply::Nothing,
+        ProtocolAsk::SetLevel(level) => {
+            if let Some(peer) = peer {
+                peer.set_level(level);
+            }
+            ProtocolReply::Nothing
+        }
+        ProtocolAsk::Subscribe(uri) => {
+            let now = gate.view(&asker.who.with(asker.endpoint), std::slice::from_ref(&uri));
+            let now = now.watched.get(&uri).copied().flatten();
+            match peer.map_or(Ok(()), |peer| peer.watch(uri, now)) {
+                Ok(()) => ProtocolReply::Nothing,
+                Err(error) => ProtocolReply::Failed(error),
+            }
+        }
+        ProtocolAsk::Unsubscribe(uri) => {
+            if let Some(peer) = peer {
+                peer.unwatch(&uri);
+            }
+            ProtocolReply::Nothing
+        }
+        ProtocolAsk::Discover => ProtocolReply::Discovered,
+        ProtocolAsk::ListResourceTemplates => ProtocolReply::ResourceTemplates(gate.templates()),
+    }
+}
+
+/// A call with whatever its client is asked on the way to its answer.
+struct Conversation<'a> {
+    gate: Arc<dyn Gate>,
+    asker: &'a Asker,
+    name: &'a str,
+    out: Option<&'a mpsc::Sender<Vec<u8>>>,
+}
+
+/// Why a conversation has no answer.
+enum GivenUp {
+    NotRecorded,
+    Unanswered,
+}
+
+fn given_up(why: GivenUp) -> Reply {
+    failed(match why {
+        GivenUp::NotRecorded => RpcError::Internal,
+        GivenUp::Unanswered => RpcError::Unanswered,
+    })
+}
+
+impl Conversation<'_> {
+    /// Makes the call, asks the client what it needs, and makes it again with the answers. Modern clients are asked by the
+    /// answer itself, and come back by themselves.
+    async fn hold<F>(&self, first: Input, call: impl Fn(Input) -> F) -> Result<Recorded<Answer>, GivenUp>
+    where
+        F: Future<Output = Result<Recorded<Answer>, NotRecorded>>,
+    {
+        let Asker { who, talk, cancel, .. } = self.asker;
+        let mut input = first;
+        for _ in 0..ROUNDS {
+            let answer = call(input).await.map_err(|NotRecorded| GivenUp::NotRecorded)?;
+            let (Turn::Client(asked), Some(peer), Some(out)) = (&answer.inner().turn, &talk.peer, self.out)
+            else {
+                return Ok(answer);
+            };
+            match peer.ask(out, asked, talk.patience, cancel).await {
+                Ok(answers) => input = Input { answers: Some(answers), state: asked.state.clone() },
+                Err(Unanswered) => break,
+            }
+        }
+        Arc::clone(&self.gate).unanswered(who.with(self.name.to_owned())).await;
+        Err(GivenUp::Unanswered)
+    }
+}
+
+async fn call(
+    conversation: &Conversation<'_>,
+    ask: &CallAsk,
+    input: Input,
+) -> Result<Recorded<Answer>, NotRecorded> {
+    let Asker { who, endpoint, cancel, talk } = conversation.asker;
+    let mut call = ToolCall {
+        cancel: cancel.clone(),
+        abilities: talk.abilities,
+        input,
+        ..ToolCall::new(*endpoint, ask.name.clone(), ask.arguments.clone())
+    };
+    let gate = Arc::clone(&conversation.gate);
+    let Some(out) = conversation.out else { return gate.call(who.with(call)).await };
+    call.notices = notices::told(out, ask.progress.as_deref(), talk.level);
+    let Some(token) = &ask.progress else { return gate.call(who.with(call)).await };
+    let (told, heard) = watch::channel(0);
+    call.progress = Some(Arc::new(move |bytes| {
+        told.send_replace(bytes);
+    }));
+    attended(gate.call(who.with(call)), heard, token, out).await
+}
+
+async fn prompt(
+    conversation: &Conversation<'_>,
+    ask: &CallAsk,
+    input: Input,
+) -> Result<Recorded<Answer>, NotRecorded> {
+    let Asker { who, talk, .. } = conversation.asker;
+    let (name, arguments) = (ask.name.clone(), ask.arguments.clone());
+    let call = PromptCall { name, arguments, abilities: talk.abilities, input };
+    Arc::clone(&conversation.gate).get_prompt(who.with(call)).await
 }
 
 /// Waits for a call, and tells how many bytes have come whenever that has grown.
@@ -94,7 +208,7 @@ async fn attended<T>(
     call: impl Future<Output = T>,
     heard: watch::Receiver<u64>,
     token: &RawValue,
-    notices: Option<&mpsc::Sender<Vec<u8>>>,
+    out: &mpsc::Sender<Vec<u8>>,
 ) -> T {
     let mut call = std::pin::pin!(call);
     let mut ticks = tokio::time::interval(PROGRESS_EVERY);
@@ -108,24 +222,11 @@ async fn attended<T>(
         }
         let bytes = *heard.borrow();
         if bytes > told
-            && let Some(notices) = notices
-            && let Ok(notice) = progress_notice(token, bytes)
+            && let Ok(notice) = notices::bytes_so_far(token, bytes)
         {
             told = bytes;
             // A full channel means a slow reader; the next notice tells more anyway.
-            let _ = notices.try_send(notice);
+            let _ = out.try_send(notice);
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "progress is a hint, and exact up to eight petabytes")]
-fn progress_notice(token: &RawValue, bytes: u64) -> Result<Vec<u8>, serde_json::Error> {
-    let message = format!("{bytes} bytes of output so far");
-    let progress = wire::Progress {
-        progress_token: ProgressToken::from_owned(token),
-        progress: bytes as f64,
-        total: None,
-        message: Some(&message),
-    };
-    wire::write_notification("notifications/progress", &progress)
 }

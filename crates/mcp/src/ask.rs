@@ -1,7 +1,9 @@
 //! What a request wants, read whole before anything happens.
 
+use gateway::{Completing, CompletionOf, Input};
+use model::{Abilities, LogLevel};
 use serde_json::value::RawValue;
-use wire::{Cursor, Era, Method, Params, ProtocolVersion, RequestMeta, RpcError};
+use wire::{Cursor, Era, ListenParams, Method, Params, ProtocolVersion, RequestMeta, RpcError};
 
 /// A request that was understood. It borrows nothing, so it can outlive the connection it came on.
 pub(crate) enum Ask {
@@ -11,32 +13,46 @@ pub(crate) enum Ask {
     ListTools(Option<Cursor>),
     /// Which resources there are.
     ListResources(Option<Cursor>),
+    /// Which prompts there are.
+    ListPrompts(Option<Cursor>),
     /// One resource.
     ReadResource(String),
     /// Run a tool.
     Call(CallAsk),
+    /// Fill a prompt in.
+    Prompt(CallAsk),
+    /// How an argument could go on.
+    Complete(Completing),
+    /// Tell of changes until one side ends it.
+    Listen(ListenParams),
 }
 
 /// What needs no gateway.
 pub(crate) enum ProtocolAsk {
-    /// The legacy handshake ended in this version.
-    Initialize(ProtocolVersion),
-    /// `ping`, or a setting that is accepted without effect.
+    /// The legacy handshake ended in this version, with a client that can be asked this.
+    Initialize(ProtocolVersion, Abilities),
+    /// `ping`.
     Nothing,
+    /// From which level on the client wants to be told.
+    SetLevel(LogLevel),
+    /// Tell of changes of a resource.
+    Subscribe(String),
+    /// Do so no more.
+    Unsubscribe(String),
     /// Versions and capabilities.
     Discover,
-    /// Which prompts there are.
-    ListPrompts,
     /// Which shapes of resource addresses there are.
     ListResourceTemplates,
 }
 
-/// A tool call.
+/// A tool call, or a prompt with its arguments.
 pub(crate) struct CallAsk {
-    pub(crate) tool: String,
+    pub(crate) name: String,
     pub(crate) arguments: Option<Box<RawValue>>,
     /// What progress is to be marked with, if the client wants any.
     pub(crate) progress: Option<Box<RawValue>>,
+    /// What the client answered to questions.
+    pub(crate) input: Input,
 }
 
 impl Ask {
@@ -52,30 +68,58 @@ impl Ask {
         };
         Ok(match method {
             Method::Initialize => {
-                let version = ProtocolVersion::negotiate(&params.initialize()?.protocol_version);
-                Self::Protocol(ProtocolAsk::Initialize(version))
+                let initialize = params.initialize()?;
+                let version = ProtocolVersion::negotiate(&initialize.protocol_version);
+                Self::Protocol(ProtocolAsk::Initialize(version, initialize.abilities))
             }
-            Method::Ping | Method::SetLevel => Self::Protocol(ProtocolAsk::Nothing),
+            Method::Ping => Self::Protocol(ProtocolAsk::Nothing),
+            Method::SetLevel => Self::Protocol(ProtocolAsk::SetLevel(params.level()?)),
+            Method::Subscribe => {
+                Self::Protocol(ProtocolAsk::Subscribe(params.read_resource()?.uri.into_owned()))
+            }
+            Method::Unsubscribe => {
+                Self::Protocol(ProtocolAsk::Unsubscribe(params.read_resource()?.uri.into_owned()))
+            }
             Method::Discover => Self::Protocol(ProtocolAsk::Discover),
-            Method::ListPrompts => {
-                no_cursor(params)?;
-                Self::Protocol(ProtocolAsk::ListPrompts)
-            }
             Method::ListResourceTemplates => {
                 no_cursor(params)?;
                 Self::Protocol(ProtocolAsk::ListResourceTemplates)
             }
             Method::ListTools => Self::ListTools(params.list()?.cursor),
             Method::ListResources => Self::ListResources(params.list()?.cursor),
+            Method::ListPrompts => Self::ListPrompts(params.list()?.cursor),
             Method::ReadResource => Self::ReadResource(params.read_resource()?.uri.into_owned()),
-            Method::CallTool => {
-                let call = params.call()?;
-                Self::Call(CallAsk {
-                    tool: call.name.into_owned(),
-                    arguments: call.arguments.map(ToOwned::to_owned),
-                    progress: meta.progress_token()?.map(|token| token.to_owned_json()),
-                })
+            Method::CallTool => Self::Call(CallAsk::read(params, meta, era)?),
+            Method::GetPrompt => Self::Prompt(CallAsk::read(params, meta, era)?),
+            Method::Complete => {
+                let wire::CompleteParams { of, argument, written } = params.complete()?;
+                let of = match of {
+                    wire::CompletionOf::Prompt(name) => CompletionOf::Prompt(name),
+                    wire::CompletionOf::Template(uri) => CompletionOf::Template(uri),
+                };
+                Self::Complete(Completing { of, argument, written })
             }
+            Method::Listen => Self::Listen(params.listen()?),
+        })
+    }
+}
+
+impl CallAsk {
+    /// A legacy client answers questions as requests of their own, so what a modern one sends along is not read.
+    fn read(params: &Params<'_>, meta: &RequestMeta<'_>, era: Era) -> Result<Self, RpcError> {
+        let call = params.call()?;
+        let input = match era {
+            Era::Legacy => Input::default(),
+            Era::Modern => {
+                let input = params.input()?;
+                Input { answers: input.answers, state: input.state }
+            }
+        };
+        Ok(Self {
+            name: call.name.into_owned(),
+            arguments: call.arguments.map(ToOwned::to_owned),
+            progress: meta.progress_token()?.map(|token| token.to_owned_json()),
+            input,
         })
     }
 }

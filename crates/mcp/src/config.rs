@@ -86,11 +86,14 @@ pub struct SessionLimits {
     pub streams: usize,
     /// Calls that one session may have under way.
     pub calls: usize,
+    /// How long a client may take to answer what a call has to ask it.
+    pub answer: Duration,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { total: 4096, per_principal: 128, idle: Duration::from_secs(30 * 60), streams: 4, calls: 64 }
+        let (idle, answer) = (Duration::from_secs(30 * 60), Duration::from_secs(300));
+        Self { total: 4096, per_principal: 128, idle, streams: 4, calls: 64, answer }
     }
 }
 

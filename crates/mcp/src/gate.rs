@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway::{
-    Authenticated, Endpoint, Gateway, Health, NotRecorded, Presented, Recorded, Resource, ResourceListing,
-    ToolCall, ToolList, Unauthenticated, Unlisted,
+    Authenticated, Completing, Endpoint, Gateway, Health, NotRecorded, Presented, PromptCall, PromptListing,
+    Recorded, ResourceListing, TemplateListing, ToolCall, ToolList, Unauthenticated, Unlisted, View,
 };
-use model::Answer;
+use model::{Answer, ResourceContent};
+use tokio::sync::watch;
 
 /// The gateway as the front sees it. A call goes on to its record when the front stops waiting for it.
 #[async_trait]
@@ -24,11 +25,36 @@ pub trait Gate: Send + Sync + 'static {
         self: Arc<Self>,
         who: Authenticated<()>,
     ) -> Result<Recorded<Vec<ResourceListing>>, Unlisted>;
+    /// The prompts there are.
+    async fn list_prompts(
+        self: Arc<Self>,
+        who: Authenticated<()>,
+    ) -> Result<Recorded<Vec<PromptListing>>, Unlisted>;
+    /// One prompt, filled in.
+    async fn get_prompt(
+        self: Arc<Self>,
+        asked: Authenticated<PromptCall>,
+    ) -> Result<Recorded<Answer>, NotRecorded>;
+    /// How an argument could go on.
+    async fn complete(
+        self: Arc<Self>,
+        asked: Authenticated<Completing>,
+    ) -> Result<Recorded<Vec<String>>, Unlisted>;
+    /// The shapes of resource addresses.
+    fn templates(&self) -> Vec<TemplateListing>;
+    /// What a principal sees now.
+    fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View;
+    /// Told whenever something else is in force.
+    fn changes(&self) -> watch::Receiver<u64>;
+    /// The same client as it is known now.
+    fn renew(&self, who: &Authenticated<()>) -> Result<Authenticated<()>, Unauthenticated>;
+    /// Records that a client was asked and did not answer; what is inside is the tool's name.
+    async fn unanswered(self: Arc<Self>, who: Authenticated<String>);
     /// One resource; `None` is "not found", also when not visible.
     async fn read_resource(
         self: Arc<Self>,
         uri: Authenticated<String>,
-    ) -> Result<Recorded<Option<Resource>>, NotRecorded>;
+    ) -> Result<Recorded<Option<ResourceContent>>, NotRecorded>;
     /// Records that a session was used by another principal than its own.
     async fn session_misused(self: Arc<Self>, who: Authenticated<()>);
     /// Records that an agent began a session or a stream.
@@ -61,10 +87,51 @@ impl Gate for Gateway {
         Gateway::list_resources(&self, who).await
     }
 
+    async fn list_prompts(
+        self: Arc<Self>,
+        who: Authenticated<()>,
+    ) -> Result<Recorded<Vec<PromptListing>>, Unlisted> {
+        Gateway::list_prompts(&self, who).await
+    }
+
+    async fn get_prompt(
+        self: Arc<Self>,
+        asked: Authenticated<PromptCall>,
+    ) -> Result<Recorded<Answer>, NotRecorded> {
+        Gateway::get_prompt(&self, asked).await
+    }
+
+    async fn complete(
+        self: Arc<Self>,
+        asked: Authenticated<Completing>,
+    ) -> Result<Recorded<Vec<String>>, Unlisted> {
+        Gateway::complete(&self, asked).await
+    }
+
+    fn templates(&self) -> Vec<TemplateListing> {
+        Gateway::templates(self)
+    }
+
+    fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
+        Gateway::view(self, at, watched)
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        Gateway::changes(self)
+    }
+
+    fn renew(&self, who: &Authenticated<()>) -> Result<Authenticated<()>, Unauthenticated> {
+        Gateway::renew(self, who)
+    }
+
+    async fn unanswered(self: Arc<Self>, who: Authenticated<String>) {
+        Gateway::unanswered(&self, who).await;
+    }
+
     async fn read_resource(
         self: Arc<Self>,
         uri: Authenticated<String>,
-    ) -> Result<Recorded<Option<Resource>>, NotRecorded> {
+    ) -> Result<Recorded<Option<ResourceContent>>, NotRecorded> {
         Gateway::read_resource(&self, uri).await
     }
 

@@ -3,6 +3,7 @@
 mod accept;
 mod body;
 mod credentials;
+mod exchange;
 mod hosts;
 mod legacy;
 mod peer;
@@ -10,6 +11,7 @@ mod post;
 mod refuse;
 mod routes;
 mod strangers;
+mod subscriptions;
 mod tls;
 
 use std::net::SocketAddr;
@@ -33,6 +35,7 @@ use crate::session::Sessions;
 use crate::{FrontConfig, Gate, HttpLimits, SessionLimits, StartError};
 use accept::Listener;
 use strangers::Strangers;
+use subscriptions::Subscriptions;
 
 /// Renders the metrics in Prometheus' text form.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
@@ -63,6 +66,7 @@ struct Shared {
     limits: HttpLimits,
     session_limits: SessionLimits,
     sessions: Sessions,
+    subscriptions: Subscriptions,
     strangers: Strangers,
     hosts: ArcSwap<HostRules>,
     proxies: ArcSwap<Option<Vec<IpNet>>>,
@@ -112,6 +116,7 @@ impl Front {
             limits: config.limits,
             session_limits: config.sessions,
             sessions: Sessions::new(config.sessions, Arc::clone(&parts.clock), parts.entropy),
+            subscriptions: Subscriptions::new(config.sessions.per_principal),
             strangers: Strangers::new(config.limits.failures_per_minute, parts.clock),
             hosts,
             proxies: ArcSwap::from_pointee(config.trusted_proxies),
@@ -154,9 +159,11 @@ impl Front {
         self.shared.proxies.store(Arc::new(trusted));
     }
 
-    /// Ends the legacy sessions of principals that are not to stay, or that began them with a proof that counts no more.
+    /// Ends the sessions and subscriptions of principals that are not to stay, or that began them with a proof that counts
+    /// no more.
     pub fn retain_sessions(&self, stays: impl Fn(&PrincipalId, &Proof) -> bool) {
-        self.shared.sessions.retain(stays);
+        self.shared.sessions.retain(&stays);
+        self.shared.subscriptions.retain(&stays);
     }
 
     /// Takes no more connections, lets what is under way end until the deadline, then cancels it. Calls that were

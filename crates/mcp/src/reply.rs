@@ -3,13 +3,14 @@
 //! A [`Reply`] is either of the protocol itself, whose variants have no room for what a target said, or a value
 //! that the journal has recorded. There is no third kind.
 
-use gateway::{Recorded, Resource, ResourceListing, ToolList};
-use model::Answer;
+use gateway::{PromptListing, Recorded, ResourceListing, TemplateListing, ToolList};
+use model::{Ability, Answer, ResourceContent, Turn, Void};
 use serde_json::Value;
 use wire::{
-    Caching, CallResult, Capabilities, Cursor, Discover, Dress, EmptyResult, Era, Initialize, ListPrompts,
-    ListResourceTemplates, ListResources, ListTools, ListingCapability, ProtocolVersion, ReadResource,
-    RequestId, ResourceContents, ResourceTemplate, RpcError, ServerInfo, ToolsCapability,
+    Caching, CallResult, Capabilities, Complete, ContentBlock, Cursor, Discover, Dress, EmptyResult, Era,
+    GetPrompt, Initialize, InputRequired, ListPrompts, ListResourceTemplates, ListResources, ListTools,
+    ListingCapability, PlainCapability, PromptMessage, ProtocolVersion, ReadResource, RequestId,
+    ResourceContents, ResourceTemplate, RpcError, ServerInfo,
 };
 
 /// What may be sent.
@@ -23,7 +24,13 @@ pub(crate) enum Reply {
     /// The page of resources that begins here.
     Resources(Recorded<Vec<ResourceListing>>, Option<Cursor>),
     /// The resource of this address.
-    Resource(Recorded<Option<Resource>>, String),
+    Resource(Recorded<Option<ResourceContent>>, String),
+    /// The page of prompts that begins here.
+    Prompts(Recorded<Vec<PromptListing>>, Option<Cursor>),
+    /// A prompt, filled in.
+    Prompt(Recorded<Answer>),
+    /// How an argument could go on.
+    Completion(Recorded<Vec<String>>),
 }
 
 /// What the front says by itself.
@@ -34,10 +41,8 @@ pub(crate) enum ProtocolReply {
     Nothing,
     /// Versions and capabilities.
     Discovered,
-    /// There are no prompts.
-    NoPrompts,
-    /// The shapes of resource addresses.
-    ResourceTemplates,
+    /// The shapes of resource addresses, which are texts of this program.
+    ResourceTemplates(Vec<TemplateListing>),
     /// It did not work out; the words are ours or the client's own.
     Failed(RpcError),
 }
@@ -63,30 +68,18 @@ pub(crate) enum Outcome {
     ProtocolError,
 }
 
-const SERVER: ServerInfo<'static> =
+pub(crate) const SERVER: ServerInfo<'static> =
     ServerInfo { name: "portcullis", title: "Portcullis", version: env!("CARGO_PKG_VERSION") };
 const CAPABILITIES: Capabilities = Capabilities {
-    tools: ToolsCapability {},
-    resources: Some(ListingCapability {}),
-    prompts: Some(ListingCapability {}),
+    tools: ListingCapability { list_changed: true, subscribe: false },
+    resources: Some(ListingCapability { list_changed: true, subscribe: true }),
+    prompts: Some(ListingCapability { list_changed: false, subscribe: false }),
+    completions: Some(PlainCapability {}),
+    logging: Some(PlainCapability {}),
 };
 const INSTRUCTIONS: &str = "Tools act on declared targets, under rules, and every call is recorded. A credential is never \
     shown: `get_credential` gives a handle that stands for it and works once. When something is denied, the answer names \
     the rule and a hint; `explain` tells what a call would need without making it.";
-const TEMPLATES: [ResourceTemplate<'static>; 2] = [
-    ResourceTemplate {
-        uri_template: "portcullis://host/{alias}",
-        name: "host",
-        description: "One host of the inventory.",
-        mime_type: "application/json",
-    },
-    ResourceTemplate {
-        uri_template: "skill://{tool}/SKILL.md",
-        name: "skill",
-        description: "How to use one tool.",
-        mime_type: "text/markdown",
-    },
-];
 /// Items on one page of a listing.
 const PAGE: usize = 100;
 
@@ -95,10 +88,34 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
     let (outcome, message) = match &reply {
         Reply::Protocol(reply) => return send_protocol(reply, id, era),
         Reply::Call(answer) => {
-            let Answer { text, structured, is_error, .. } = answer.inner();
+            let Answer { text, structured, is_error, content, turn } = answer.inner();
+            if let Some(sent) = send_turn(turn, text, id, era) {
+                return sent;
+            }
             let outcome = if *is_error { Outcome::ToolError } else { Outcome::Done };
-            let result = CallResult::new(text, structured, *is_error, Dress::new(era, SERVER));
+            let content = ContentBlock::list(text, content);
+            let result = CallResult::new(content, structured, *is_error, Dress::new(era, SERVER));
             (outcome, wire::write_result(id, &result))
+        }
+        Reply::Prompt(answer) => {
+            let Answer { text, is_error, content, turn, .. } = answer.inner();
+            if let Some(sent) = send_turn(turn, text, id, era) {
+                return sent;
+            }
+            if *is_error {
+                return failed(Some(id), &RpcError::InvalidParams(text.clone().into()), era);
+            }
+            let messages = content.iter().map(|content| PromptMessage::new(content.into())).collect();
+            (Outcome::Done, wire::write_result(id, &GetPrompt { messages, dress: Dress::new(era, SERVER) }))
+        }
+        Reply::Prompts(list, cursor) => {
+            match Cursor::page(cursor.as_ref(), list.inner(), PAGE, |prompt| prompt.name.as_str()) {
+                None => return failed(Some(id), &no_such_cursor(), era),
+                Some((page, next)) => (Outcome::Done, write_prompts(page, next, id, era)),
+            }
+        }
+        Reply::Completion(values) => {
+            (Outcome::Done, wire::write_result(id, &Complete::new(values.inner(), Dress::new(era, SERVER))))
         }
         Reply::Tools(list, cursor) => match tools_page(list.inner(), cursor.as_ref()) {
             None => return failed(Some(id), &no_such_cursor(), era),
@@ -112,14 +129,38 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         }
         Reply::Resource(resource, uri) => match resource.inner() {
             None => return failed(Some(id), &RpcError::UnknownResource(RpcError::piece(uri)), era),
-            Some(Resource { uri, mime_type, text }) => {
-                let contents = [ResourceContents { uri, mime_type, text }];
+            Some(content) => {
+                let contents = [ResourceContents::from(content)];
                 let (caching, dress) = (Caching::never(era), Dress::new(era, SERVER));
                 (Outcome::Done, wire::write_result(id, &ReadResource { contents: &contents, caching, dress }))
             }
         },
     };
     written(outcome, message, id, era)
+}
+
+/// For an answer that is not the call's end: questions, or why the call was void.
+fn send_turn(turn: &Turn, text: &str, id: RequestId<'_>, era: Era) -> Option<Sent> {
+    match (turn, era) {
+        (Turn::Over, _) | (Turn::Void(Void::Ability(_)), Era::Legacy) => None,
+        (Turn::Client(asked), Era::Modern) => {
+            let message = wire::write_result(id, &InputRequired::new(asked, Dress::new(era, SERVER)));
+            Some(written(Outcome::Done, message, id, era))
+        }
+        // Legacy clients are asked by requests, before this; one that could not be asked has no answer.
+        (Turn::Client(_), Era::Legacy) => Some(failed(Some(id), &RpcError::Unanswered, era)),
+        (Turn::Void(Void::State), _) => {
+            Some(failed(Some(id), &RpcError::InvalidParams(text.to_owned().into()), era))
+        }
+        (Turn::Void(Void::Ability(ability)), Era::Modern) => {
+            let capability = match ability {
+                Ability::Form | Ability::Page => "elicitation",
+                Ability::Sample => "sampling",
+                Ability::Roots => "roots",
+            };
+            Some(failed(Some(id), &RpcError::MissingClientCapability(capability), era))
+        }
+    }
 }
 
 /// Writes an error for a message whose id may not be known.
@@ -152,9 +193,9 @@ fn send_protocol(reply: &ProtocolReply, id: RequestId<'_>, era: Era) -> Sent {
                 dress,
             },
         ),
-        ProtocolReply::NoPrompts => wire::write_result(id, &ListPrompts { prompts: [], caching, dress }),
-        ProtocolReply::ResourceTemplates => {
-            wire::write_result(id, &ListResourceTemplates { resource_templates: &TEMPLATES, caching, dress })
+        ProtocolReply::ResourceTemplates(templates) => {
+            let templates: Vec<ResourceTemplate<'_>> = templates.iter().map(template).collect();
+            wire::write_result(id, &ListResourceTemplates { resource_templates: &templates, caching, dress })
         }
     };
     written(Outcome::Done, message, id, era)
@@ -233,4 +274,41 @@ fn write_resources(
     let next_cursor = next.map(|next| next.to_text());
     let (caching, dress) = (Caching::never(era), Dress::new(era, SERVER));
     wire::write_result(id, &ListResources { resources: &resources, next_cursor, caching, dress })
+}
+
+fn write_prompts(
+    page: &[PromptListing],
+    next: Option<Cursor>,
+    id: RequestId<'_>,
+    era: Era,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let prompts: Vec<wire::Prompt<'_>> = page
+        .iter()
+        .map(|prompt| wire::Prompt {
+            name: &prompt.name,
+            title: &prompt.title,
+            description: &prompt.description,
+            arguments: prompt
+                .arguments
+                .iter()
+                .map(|argument| wire::PromptArgument {
+                    name: &argument.name,
+                    description: &argument.description,
+                    required: argument.required,
+                })
+                .collect(),
+        })
+        .collect();
+    let next_cursor = next.map(|next| next.to_text());
+    let (caching, dress) = (Caching::never(era), Dress::new(era, SERVER));
+    wire::write_result(id, &ListPrompts { prompts: &prompts, next_cursor, caching, dress })
+}
+
+fn template(listing: &TemplateListing) -> ResourceTemplate<'_> {
+    ResourceTemplate {
+        uri_template: listing.uri_template,
+        name: listing.name,
+        description: listing.description,
+        mime_type: listing.mime_type,
+    }
 }

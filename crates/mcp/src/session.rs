@@ -12,6 +12,7 @@ use wire::ProtocolVersion;
 use crate::SessionLimits;
 use crate::in_flight::InFlight;
 use crate::measure;
+use crate::peer::Peer;
 
 /// A client's session: 256 random bits say which. What it may do is decided anew for every request.
 pub(crate) struct Session {
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     version: ProtocolVersion,
     /// Its calls under way.
     pub(crate) calls: InFlight,
+    /// The client.
+    pub(crate) peer: Arc<Peer>,
     /// Cancelled when the session ends.
     pub(crate) ended: CancellationToken,
     streams: AtomicUsize,
@@ -77,6 +80,7 @@ impl Sessions {
         principal: &PrincipalId,
         proof: &Proof,
         version: ProtocolVersion,
+        peer: Arc<Peer>,
     ) -> Result<String, NoSession> {
         let mut id = [0; 32];
         self.entropy.fill(&mut id).map_err(|NoEntropy| NoSession::NoEntropy)?;
@@ -96,6 +100,7 @@ impl Sessions {
             proof: proof.clone(),
             version,
             calls: InFlight::new(self.limits.calls),
+            peer,
             ended: CancellationToken::new(),
             streams: AtomicUsize::new(0),
             used: Mutex::new(now),

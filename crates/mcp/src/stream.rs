@@ -9,11 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use wire::{Era, Message, Notification, Refusal, Request, RpcError, ScanLimits};
+use wire::{Era, ListenParams, Message, Notification, Refusal, Request, RpcError, ScanLimits};
 
 use crate::answer::{Asker, answer};
 use crate::ask::{Ask, ProtocolAsk};
 use crate::in_flight::InFlight;
+use crate::listen::{self, Listener, Wants};
+use crate::peer::{Peer, Talk};
 use crate::reply::{self, Sent};
 use crate::{Gate, measure};
 
@@ -43,11 +45,14 @@ pub struct StreamLimits {
     pub requests: usize,
     /// How long requests under way may take after the other side is done sending.
     pub drain: Duration,
+    /// How long a client may take to answer what a call has to ask it.
+    pub answer: Duration,
 }
 
 impl Default for StreamLimits {
     fn default() -> Self {
-        Self { line: 16 * 1024 * 1024, depth: 64, requests: 64, drain: Duration::from_secs(30) }
+        let (drain, answer) = (Duration::from_secs(30), Duration::from_secs(300));
+        Self { line: 16 * 1024 * 1024, depth: 64, requests: 64, drain, answer }
     }
 }
 
@@ -82,8 +87,11 @@ where
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         out,
+        peer: Arc::new(Peer::default()),
         handshake: false,
         met: false,
+        listening: false,
+        listeners: CancellationToken::new(),
     };
     let result = stream.listen(Lines::new(reader, limits.line), &closing).await;
     stream.drain(&stop).await;
@@ -110,10 +118,16 @@ struct Stream {
     /// Cancels what is still under way after the drain.
     stop: CancellationToken,
     out: mpsc::Sender<Vec<u8>>,
+    /// The client, as far as it speaks the legacy era.
+    peer: Arc<Peer>,
     /// Whether the legacy handshake has been made.
     handshake: bool,
     /// Whether it is recorded who is there.
     met: bool,
+    /// Whether a legacy client is told what changes.
+    listening: bool,
+    /// Ends everybody who listens.
+    listeners: CancellationToken,
 }
 
 /// The other side is nobody any more.
@@ -158,8 +172,10 @@ impl Stream {
                 self.notification(&notification);
                 Ok(())
             }
-            // We ask nothing, so there is nothing it could answer.
-            Ok(Message::Response(_)) => Ok(()),
+            Ok(Message::Response(response)) => {
+                self.peer.answered(&response);
+                Ok(())
+            }
             Err(Refusal { id, error }) => {
                 self.send(reply::failed(id, &error, Era::Legacy)).await;
                 Ok(())
@@ -178,33 +194,103 @@ impl Stream {
             Arc::clone(&self.gate).agent_connected(who.clone()).await;
         }
         match self.read(request) {
-            Ok((Ask::Call(call), era)) => self.start(request, who, Ask::Call(call), era).await,
-            Ok((ask, era)) => {
-                let asker = Asker { who, endpoint: Endpoint::All, cancel: self.stop.child_token() };
+            Ok((Ask::Listen(asked), ..)) => self.subscribe(request, &who, &asked).await,
+            Ok((ask @ (Ask::Call(_) | Ask::Prompt(_)), era, talk)) => {
+                self.start(request, who, ask, era, talk).await
+            }
+            Ok((ask, era, talk)) => {
+                let begins = matches!(ask, Ask::Protocol(ProtocolAsk::Initialize(..)));
+                let asker = Asker { who, endpoint: Endpoint::All, cancel: self.stop.child_token(), talk };
                 let reply = answer(&self.gate, asker, ask, None).await;
                 self.send(reply::send(reply, request.id, era)).await;
+                if begins {
+                    self.tell_changes();
+                }
             }
             Err((error, era)) => self.send(reply::failed(Some(request.id), &error, era)).await,
         }
         Ok(())
     }
 
-    fn read(&mut self, request: &Request<'_>) -> Result<(Ask, Era), (RpcError, Era)> {
+    fn read(&mut self, request: &Request<'_>) -> Result<(Ask, Era, Talk), (RpcError, Era)> {
         let legacy = |error| (error, Era::Legacy);
         let params = request.params().map_err(legacy)?;
         let meta = params.meta().map_err(legacy)?;
         let era = wire::decide_stream(&request.method, &meta).map_err(|error| (error, Era::Modern))?;
         let ask = Ask::read(&request.method, &params, &meta, era).map_err(|error| (error, era))?;
-        self.handshake |= matches!(ask, Ask::Protocol(ProtocolAsk::Initialize(_)));
+        if let Ask::Protocol(ProtocolAsk::Initialize(_, abilities)) = &ask {
+            self.handshake = true;
+            self.peer.set_abilities(*abilities);
+        }
         if era == Era::Legacy && !self.handshake && !matches!(ask, Ask::Protocol(_)) {
             let error = "say `initialize` first, or name the protocol version in every request's `_meta`";
             return Err((RpcError::InvalidRequest(error), era));
         }
-        Ok((ask, era))
+        let talk = match era {
+            Era::Legacy => Talk {
+                abilities: self.peer.abilities(),
+                level: self.peer.level(),
+                peer: Some(Arc::clone(&self.peer)),
+                patience: self.limits.answer,
+            },
+            Era::Modern => {
+                let level = meta.log_level().map_err(|error| (error, era))?;
+                Talk { abilities: meta.abilities(), level, ..Talk::default() }
+            }
+        };
+        Ok((ask, era, talk))
+    }
+
+    /// Tells a legacy client what has changed, from its handshake on.
+    fn tell_changes(&mut self) {
+        if std::mem::replace(&mut self.listening, true) {
+            return;
+        }
+        let identity = Arc::clone(&self.identity);
+        let listener = Listener {
+            gate: Arc::clone(&self.gate),
+            who: Box::new(move || identity()),
+            endpoint: Endpoint::All,
+            peer: Arc::clone(&self.peer),
+            wants: Wants::ALL,
+            subscription: None,
+        };
+        listener.begin();
+        let (out, stop) = (self.out.clone(), self.listeners.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(listener.run(out)).await });
+    }
+
+    /// `subscriptions/listen`: tells what changes until it is cancelled, or the stream ends.
+    async fn subscribe(&self, request: &Request<'_>, who: &Authenticated<()>, asked: &ListenParams) {
+        let cancel = self.listeners.child_token();
+        let opened = self.calls.enter(request.id, &cancel).and_then(|entry| {
+            listen::subscribe(&self.gate, who, Endpoint::All, asked)
+                .map(|(granted, peer)| (entry, granted, peer))
+        });
+        let (entry, granted, peer) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.send(reply::failed(Some(request.id), &error, Era::Modern)).await,
+        };
+        let Ok(first) = wire::write_listening(request.id, &granted) else { return };
+        let identity = Arc::clone(&self.identity);
+        let listener = Listener {
+            gate: Arc::clone(&self.gate),
+            who: Box::new(move || identity()),
+            endpoint: Endpoint::All,
+            peer,
+            wants: Wants { tools: granted.tools, resources: granted.resources },
+            subscription: Some(request.id.to_owned_json()),
+        };
+        let out = self.out.clone();
+        let _ = out.send(first).await;
+        tokio::spawn(async move {
+            cancel.run_until_cancelled(listener.run(out)).await;
+            drop(entry);
+        });
     }
 
     /// Starts a call; its answer is sent whenever it is there.
-    async fn start(&self, request: &Request<'_>, who: Authenticated<()>, ask: Ask, era: Era) {
+    async fn start(&self, request: &Request<'_>, who: Authenticated<()>, ask: Ask, era: Era, talk: Talk) {
         let cancel = self.stop.child_token();
         let entry = match self.calls.enter(request.id, &cancel) {
             Ok(entry) => entry,
@@ -215,7 +301,7 @@ impl Stream {
         let asked_to_stop = cancel.clone();
         let stopped = self.stop.clone();
         self.tasks.spawn(async move {
-            let asker = Asker { who, endpoint: Endpoint::All, cancel };
+            let asker = Asker { who, endpoint: Endpoint::All, cancel, talk };
             let reply = answer(&gate, asker, ask, Some(&out)).await;
             let sent = reply::send(reply, wire::RequestId::from_owned(&id), era);
             // Before the answer, so that a client that has it may use the id again.
@@ -244,6 +330,7 @@ impl Stream {
     /// Lets what is under way end by itself for a while, then makes it end.
     async fn drain(&self, stop: &CancellationToken) {
         self.tasks.close();
+        self.listeners.cancel();
         let ended = tokio::select! {
             ended = tokio::time::timeout(self.limits.drain, self.tasks.wait()) => ended.is_ok(),
             // Nobody will read what they end with.

@@ -13,6 +13,7 @@ mod handle;
 mod ids;
 mod inventory;
 mod limits;
+mod notice;
 mod outcome;
 mod path;
 mod principal;
@@ -33,6 +34,7 @@ pub use ids::{
 };
 pub use inventory::{Host, Inventory, MOST_JUMPS, Platform, Resolve, Shell, WrongWay};
 pub use limits::Limits;
+pub use notice::LogLevel;
 pub use outcome::{Exit, Outcome, Stream};
 pub use path::{LexicalPath, NotLexical};
 pub use principal::Principal;

@@ -31,8 +31,8 @@ pub struct ToolFacts {
 }
 
 /// Permitted on the gateway without a rule, unless a rule forbids it.
-pub(crate) const BUILT_IN: [&str; 5] =
-    ["explain", "read_resource", "release_credential", "ssh_plan", "whoami"];
+pub(crate) const BUILT_IN: [&str; 6] =
+    ["explain", "get_prompt", "read_resource", "release_credential", "ssh_plan", "whoami"];
 
 impl Vocabulary {
     /// Whether an action of this name can exist.

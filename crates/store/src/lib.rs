@@ -2,6 +2,7 @@
 
 mod handles;
 mod schema;
+mod spent;
 mod sqlite;
 
 #[cfg(test)]
@@ -80,6 +81,11 @@ pub trait StateStore: Send + Sync {
     fn release_handle(&self, id: &HandleId, principal: &PrincipalId) -> Result<bool, StoreError>;
     /// Forgets handles whose time has been over for a day, and returns how many.
     fn sweep_handles(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// Spends what may be used once: true for the first who asks, false for everybody after. It is kept until then; what
+    /// is spent must have expired by that time.
+    fn spend(&self, id: &[u8; 16], until: Timestamp) -> Result<bool, StoreError>;
+    /// Forgets what was spent and has expired, and returns how many.
+    fn sweep_spent(&self, now: Timestamp) -> Result<u64, StoreError>;
 }
 
 /// Who claims what for which use, and when.

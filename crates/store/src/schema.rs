@@ -24,6 +24,13 @@ const STEPS: &[&str] = &[
     CREATE INDEX handle_by_deadline ON handle (deadline);
 ",
     "ALTER TABLE handle ADD COLUMN reason TEXT;",
+    "
+    CREATE TABLE spent (
+        id    BLOB PRIMARY KEY,
+        until INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX spent_by_time ON spent (until);
+",
 ];
 
 /// Why a database cannot be used.

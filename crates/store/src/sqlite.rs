@@ -12,7 +12,7 @@ use model::{CallId, HandleId, PrincipalId, Timestamp};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::schema::{self, SchemaError};
-use crate::{Claim, ClaimRequest, HandleRecord, OpenError, StateStore, StoreError, handles};
+use crate::{Claim, ClaimRequest, HandleRecord, OpenError, StateStore, StoreError, handles, spent};
 
 /// How long another process may hold the file before an operation fails.
 const BUSY: Duration = Duration::from_secs(5);
@@ -80,6 +80,14 @@ impl StateStore for SqliteStore {
 
     fn sweep_handles(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.with(|connection| handles::sweep(connection, now))
+    }
+
+    fn spend(&self, id: &[u8; 16], until: Timestamp) -> Result<bool, StoreError> {
+        self.with(|connection| spent::spend(connection, id, until))
+    }
+
+    fn sweep_spent(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.with(|connection| spent::sweep(connection, now))
     }
 }
 

@@ -244,7 +244,7 @@ fn a_store_from_before_reasons_were_kept_is_brought_up_to_date_with_its_handles(
     SqliteStore::open(&path).unwrap().put_handle(&record(1)).unwrap();
     rusqlite::Connection::open(&path)
         .unwrap()
-        .execute_batch("ALTER TABLE handle DROP COLUMN reason; PRAGMA user_version = 1")
+        .execute_batch("DROP TABLE spent; ALTER TABLE handle DROP COLUMN reason; PRAGMA user_version = 1")
         .unwrap();
     let store = SqliteStore::open(&path).unwrap();
     let kept = HandleRecord { reason: None, ..record(1) };
@@ -311,4 +311,28 @@ fn a_row_that_makes_no_sense_is_an_error_and_no_claim() {
         boot_id: BOOT,
     };
     assert!(store.claim_handle(&claim).is_err());
+}
+
+#[test]
+fn what_may_be_used_once_is_spent_by_the_first_of_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&folder.path().join("store.db")).unwrap();
+    let (start, got) = (Barrier::new(8), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                start.wait();
+                if store.spend(&[1; 16], Timestamp::from_millis(1000)).unwrap() {
+                    got.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    assert_eq!(got.load(Ordering::SeqCst), 1);
+    assert!(store.spend(&[2; 16], Timestamp::from_millis(2000)).unwrap());
+    assert_eq!(store.sweep_spent(Timestamp::from_millis(1500)).unwrap(), 1);
+    assert!(
+        !store.spend(&[2; 16], Timestamp::from_millis(2000)).unwrap(),
+        "what has not expired stays spent"
+    );
 }

@@ -26,6 +26,11 @@ impl Catalogue {
             Arc::new(SshPlan::new()),
             Arc::new(Whoami::new()),
         ];
+        Self::of(tools)
+    }
+
+    /// These tools and no others.
+    pub fn of(tools: impl IntoIterator<Item = Arc<dyn Tool>>) -> Self {
         Self { tools: tools.into_iter().map(|tool| (tool.spec().name.as_str().to_owned(), tool)).collect() }
     }
 

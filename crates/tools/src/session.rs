@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use broker::Lease;
-use model::{Failure, Host, Outcome};
+use model::{Failure, Host, LogLevel, Outcome};
 use tokio_util::sync::CancellationToken;
 
 /// Everything a connector may know of one run.
@@ -51,4 +51,13 @@ pub trait SubEvents: Send + Sync {
     /// Before anything is sent for the call: it goes to this address. If that is not permitted any more, the call is
     /// cancelled.
     fn dialled(&self, address: IpAddr);
+}
+
+/// Tells the client how a run goes. Nothing waits for a client that does not listen, and what holds a leased secret is
+/// not told.
+pub trait Notices: Send + Sync {
+    /// How far the run is, of how much, and a word about it.
+    fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>);
+    /// A message for who watches the client.
+    fn log(&self, level: LogLevel, text: &str);
 }

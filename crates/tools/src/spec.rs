@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use broker::Lease;
-use model::{Action, Answer, ErrorCode, Failure, Host, Inventory, Outcome, Target, Tier, ToolName, ToolSet};
+use model::{
+    Abilities, Action, Answer, ClientInput, ErrorCode, Failure, Host, Inventory, Outcome, Target, Tier,
+    ToolName, ToolSet,
+};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Desk, HostShell, Schema, SubEvents};
+use crate::{Desk, HostShell, Notices, Schema, SubEvents};
 
 /// A tool as it is listed.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,6 +74,11 @@ pub struct Scene<'a> {
     pub sees: &'a (dyn Fn(&Target) -> bool + Sync),
     /// Whether a tool is visible to this principal.
     pub sees_tool: &'a (dyn Fn(&ToolSpec) -> bool + Sync),
+    /// What the client answered to questions of an earlier run. What a run does with it must be in the action: policy
+    /// decides on that, and the run sees nothing else.
+    pub input: Option<&'a ClientInput>,
+    /// What the client can be asked.
+    pub abilities: Abilities,
 }
 
 impl<'a> Scene<'a> {
@@ -110,6 +118,8 @@ pub struct ToolRun<'a> {
     pub cancel: &'a CancellationToken,
     /// Told how many bytes have come so far.
     pub progress: &'a (dyn Fn(u64) + Send + Sync),
+    /// Tells the client how it goes.
+    pub notices: &'a dyn Notices,
     /// Where acts beside the main one are recorded.
     pub sub_events: &'a dyn SubEvents,
 }

@@ -58,6 +58,8 @@ pub enum RpcError {
     Busy,
     /// This principal is over its rate, and what it asks for has no result that could say so.
     OverRate,
+    /// The client was asked, and did not answer.
+    Unanswered,
     /// The gateway is ending.
     ShuttingDown,
     /// The gateway ended while it had the request.
@@ -91,7 +93,7 @@ impl RpcError {
                 | Malformed::CaseVariant { .. }
                 | Malformed::Batch => code::INVALID_REQUEST,
             },
-            Self::InvalidRequest(_) => code::INVALID_REQUEST,
+            Self::InvalidRequest(_) | Self::Unanswered => code::INVALID_REQUEST,
             Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
             Self::InvalidParams(_) | Self::InvalidMeta(_) | Self::UnknownTool(_) => code::INVALID_PARAMS,
             Self::UnknownResource(_) => match era {
@@ -124,6 +126,7 @@ impl RpcError {
             | Self::UnknownTool(_)
             | Self::UnknownResource(_)
             | Self::Internal
+            | Self::Unanswered
             | Self::OverRate => 200,
         }
     }
@@ -152,6 +155,9 @@ impl RpcError {
             Self::Busy => "too many requests are under way on this connection".into(),
             Self::OverRate => {
                 "denied.rate: too many requests in a minute; wait some seconds and ask again".into()
+            }
+            Self::Unanswered => {
+                "input.unanswered: the call had to ask its client, which did not answer in time".into()
             }
             Self::ShuttingDown => "the gateway is shutting down".into(),
             Self::Lost => "the gateway ended while it had this request; whether it was carried out is not known, so look before it is sent again".into(),
@@ -182,6 +188,7 @@ impl RpcError {
             | Self::Internal
             | Self::Busy
             | Self::OverRate
+            | Self::Unanswered
             | Self::ShuttingDown
             | Self::Lost => None,
         }

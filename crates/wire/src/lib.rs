@@ -12,13 +12,15 @@ mod era;
 mod error;
 mod headers;
 mod methods;
+mod notices;
 mod params;
+mod question;
 mod results;
 mod scan;
 mod sse;
 mod version;
 
-pub use content::{ResourceContents, TextContent};
+pub use content::{ContentBlock, ResourceContents};
 pub use cursor::Cursor;
 pub use envelope::{Message, Notification, ProgressToken, Refusal, Request, RequestId, Response};
 pub use era::{decide_http, decide_stream};
@@ -27,13 +29,19 @@ pub use headers::{
     Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
 };
 pub use methods::Method;
-pub use params::{
-    CallParams, Cancelled, ClientName, InitializeParams, ListParams, Params, ReadParams, RequestMeta,
+pub use notices::{
+    Changed, ListenEnded, Progress, write_changed, write_listening, write_log, write_notification,
 };
+pub use params::{
+    CallParams, Cancelled, ClientName, CompleteParams, CompletionOf, InitializeParams, InputParams,
+    ListParams, ListenParams, Params, ReadParams, RequestMeta, WATCHED_MAX,
+};
+pub use question::{InputRequired, write_question};
 pub use results::{
-    Annotations, CacheScope, Caching, CallResult, Capabilities, Discover, Dress, EmptyResult, Initialize,
-    ListPrompts, ListResourceTemplates, ListResources, ListTools, ListingCapability, Progress, ReadResource,
-    Resource, ResourceTemplate, ServerInfo, Tool, ToolsCapability, write_notification, write_result,
+    Annotations, CacheScope, Caching, CallResult, Capabilities, Complete, Discover, Dress, EmptyResult,
+    GetPrompt, Initialize, ListPrompts, ListResourceTemplates, ListResources, ListTools, ListingCapability,
+    PlainCapability, Prompt, PromptArgument, PromptMessage, ReadResource, Resource, ResourceTemplate,
+    ServerInfo, Tool, write_result,
 };
 pub use scan::{Malformed, ScanLimits, scan};
 pub use sse::{SseEvent, SseReader, SseTooLong, write_comment, write_event};

@@ -9,7 +9,7 @@ pub enum Method {
     Initialize,
     /// Legacy: is anybody there.
     Ping,
-    /// Legacy: how much the client wants to be told; accepted, nothing is sent.
+    /// Legacy: from which level on the client wants to be told.
     SetLevel,
     /// Modern: versions and capabilities.
     Discover,
@@ -25,6 +25,16 @@ pub enum Method {
     ReadResource,
     /// Which prompts there are.
     ListPrompts,
+    /// One of them, with its arguments filled in.
+    GetPrompt,
+    /// How an argument could go on.
+    Complete,
+    /// Legacy: tell of changes of a resource.
+    Subscribe,
+    /// Legacy: do so no more.
+    Unsubscribe,
+    /// Modern: tell of changes for as long as the answer's stream is open.
+    Listen,
 }
 
 impl Method {
@@ -40,6 +50,11 @@ impl Method {
         Self::ListResourceTemplates,
         Self::ReadResource,
         Self::ListPrompts,
+        Self::GetPrompt,
+        Self::Complete,
+        Self::Subscribe,
+        Self::Unsubscribe,
+        Self::Listen,
     ];
 
     /// Reads a method's name, if this era speaks it.
@@ -64,19 +79,28 @@ impl Method {
             Self::ListResourceTemplates => "resources/templates/list",
             Self::ReadResource => "resources/read",
             Self::ListPrompts => "prompts/list",
+            Self::GetPrompt => "prompts/get",
+            Self::Complete => "completion/complete",
+            Self::Subscribe => "resources/subscribe",
+            Self::Unsubscribe => "resources/unsubscribe",
+            Self::Listen => "subscriptions/listen",
         }
     }
 
     fn spoken_in(self, era: Era) -> bool {
         match self {
-            Self::Initialize | Self::Ping | Self::SetLevel => era == Era::Legacy,
-            Self::Discover => era == Era::Modern,
+            Self::Initialize | Self::Ping | Self::SetLevel | Self::Subscribe | Self::Unsubscribe => {
+                era == Era::Legacy
+            }
+            Self::Discover | Self::Listen => era == Era::Modern,
             Self::ListTools
             | Self::CallTool
             | Self::ListResources
             | Self::ListResourceTemplates
             | Self::ReadResource
-            | Self::ListPrompts => true,
+            | Self::ListPrompts
+            | Self::GetPrompt
+            | Self::Complete => true,
         }
     }
 }

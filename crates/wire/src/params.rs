@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use model::Abilities;
+
 use crate::{Cursor, ProgressToken, RequestId, RpcError};
+
+mod talk;
+
+pub use talk::{CompleteParams, CompletionOf, InputParams, ListenParams, WATCHED_MAX};
 
 /// The parameters of any request, read as far as every method needs them.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,8 +30,23 @@ pub struct Params<'a> {
     protocol_version: Option<&'a RawValue>,
     #[serde(borrow, rename = "clientInfo")]
     client_info: Option<&'a RawValue>,
+    #[serde(borrow)]
+    capabilities: Option<&'a RawValue>,
     #[serde(borrow, rename = "requestId")]
     request_id: Option<&'a RawValue>,
+    // `null` is no object of answers, and not the same as none.
+    #[serde(borrow, rename = "inputResponses", default, deserialize_with = "present")]
+    input_responses: Option<&'a RawValue>,
+    #[serde(borrow, rename = "requestState", default, deserialize_with = "present")]
+    request_state: Option<&'a RawValue>,
+    #[serde(borrow)]
+    level: Option<&'a RawValue>,
+    #[serde(borrow, rename = "ref")]
+    reference: Option<&'a RawValue>,
+    #[serde(borrow)]
+    argument: Option<&'a RawValue>,
+    #[serde(borrow)]
+    notifications: Option<&'a RawValue>,
 }
 
 /// What `_meta` of a request says.
@@ -38,6 +59,8 @@ pub struct RequestMeta<'a> {
     client_capabilities: Option<&'a RawValue>,
     #[serde(borrow, rename = "io.modelcontextprotocol/clientInfo")]
     client_info: Option<&'a RawValue>,
+    #[serde(borrow, rename = "io.modelcontextprotocol/logLevel")]
+    log_level: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "progressToken")]
     progress_token: Option<&'a RawValue>,
 }
@@ -72,6 +95,8 @@ pub struct InitializeParams<'a> {
     pub protocol_version: Cow<'a, str>,
     /// What the client calls itself. Untrusted.
     pub client: Option<ClientName>,
+    /// What it can be asked.
+    pub abilities: Abilities,
 }
 
 /// The parameters of `notifications/cancelled`.
@@ -110,6 +135,11 @@ impl<'a> Params<'a> {
         Ok(CallParams { name, arguments: self.arguments })
     }
 
+    /// For `prompts/get`: a name and arguments, like a call.
+    pub fn prompt(&self) -> Result<CallParams<'a>, RpcError> {
+        self.call()
+    }
+
     /// For listings.
     pub fn list(&self) -> Result<ListParams, RpcError> {
         let Some(raw) = self.cursor else { return Ok(ListParams { cursor: None }) };
@@ -119,7 +149,7 @@ impl<'a> Params<'a> {
         Ok(ListParams { cursor: Some(cursor) })
     }
 
-    /// For `resources/read`.
+    /// For `resources/read`, `resources/subscribe` and `resources/unsubscribe`.
     pub fn read_resource(&self) -> Result<ReadParams<'a>, RpcError> {
         Ok(ReadParams { uri: text(self.uri, "`uri` must be a string")? })
     }
@@ -127,7 +157,12 @@ impl<'a> Params<'a> {
     /// For `initialize`.
     pub fn initialize(&self) -> Result<InitializeParams<'a>, RpcError> {
         let protocol_version = text(self.protocol_version, "`protocolVersion` must be a string")?;
-        Ok(InitializeParams { protocol_version, client: self.client_info.and_then(ClientName::read) })
+        let abilities = self.capabilities.map(talk::abilities).unwrap_or_default();
+        Ok(InitializeParams {
+            protocol_version,
+            client: self.client_info.and_then(ClientName::read),
+            abilities,
+        })
     }
 
     /// For `notifications/cancelled`.
@@ -178,6 +213,11 @@ impl ClientName {
         let version = client.version.as_deref().unwrap_or("?");
         Some(Self(RpcError::piece(&format!("{}/{version}", client.name))))
     }
+}
+
+/// Tells a member that is null from one that is not there.
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&'a RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Reads an object; a struct would otherwise be read from an array too.

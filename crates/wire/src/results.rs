@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::{Era, ProgressToken, RequestId, ResourceContents, TextContent};
+use crate::{ContentBlock, Era, RequestId, ResourceContents};
 
 /// Who we are.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -35,8 +35,15 @@ impl<'a> Dress<'a> {
     pub fn new(era: Era, server: ServerInfo<'a>) -> Self {
         match era {
             Era::Legacy => Self { result_type: None, meta: None },
-            Era::Modern => Self { result_type: Some("complete"), meta: Some(ResultMeta { server }) },
+            Era::Modern => Self { result_type: Some(Self::COMPLETE), meta: Some(ResultMeta { server }) },
         }
+    }
+
+    pub(crate) const COMPLETE: &'static str = "complete";
+
+    /// For an answer that asks, which only the modern era has.
+    pub(crate) fn asking(self) -> Self {
+        Self { result_type: Some("input_required"), ..self }
     }
 }
 
@@ -125,10 +132,13 @@ results! {
         resource_templates: &'a [ResourceTemplate<'a>],
     }
 
-    /// The answer to `prompts/list`; there are none yet.
+    /// The answer to `prompts/list`.
     ListPrompts<'a> {
-        /// Always empty.
-        prompts: [&'a str; 0],
+        /// One page of prompts.
+        prompts: &'a [Prompt<'a>],
+        /// Where the next page begins.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next_cursor: Option<String>,
     }
 
     /// The answer to `resources/read`.
@@ -142,22 +152,36 @@ results! {
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Capabilities {
     /// Tools can be listed and called.
-    pub tools: ToolsCapability,
+    pub tools: ListingCapability,
     /// Resources can be listed and read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resources: Option<ListingCapability>,
-    /// Prompts can be listed.
+    /// Prompts can be listed and filled in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompts: Option<ListingCapability>,
+    /// Arguments can be completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completions: Option<PlainCapability>,
+    /// Calls can tell how they go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logging: Option<PlainCapability>,
 }
 
-/// Tools can be listed and called.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct ToolsCapability {}
-
 /// Something can be listed.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListingCapability {
+    /// Who listens is told when the list changes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub list_changed: bool,
+    /// Single items can be watched.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub subscribe: bool,
+}
+
+/// Something is offered, and there is no more to say of it.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct ListingCapability {}
+pub struct PlainCapability {}
 
 /// The answer to `initialize`.
 #[derive(Debug, Clone, Serialize)]
@@ -187,7 +211,7 @@ pub struct EmptyResult<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct CallResult<'a> {
     /// The form a person reads.
-    pub content: [TextContent<'a>; 1],
+    pub content: Vec<ContentBlock<'a>>,
     /// The form a program reads; an object.
     pub structured_content: &'a serde_json::Value,
     /// Whether the call failed.
@@ -200,9 +224,14 @@ pub struct CallResult<'a> {
 
 impl<'a> CallResult<'a> {
     /// A tool's answer, dressed for its era.
-    pub fn new(text: &'a str, structured: &'a serde_json::Value, is_error: bool, dress: Dress<'a>) -> Self {
+    pub fn new(
+        content: Vec<ContentBlock<'a>>,
+        structured: &'a serde_json::Value,
+        is_error: bool,
+        dress: Dress<'a>,
+    ) -> Self {
         Self {
-            content: [TextContent::new(text)],
+            content,
             structured_content: structured,
             is_error,
             result_type: dress.result_type,
@@ -261,6 +290,81 @@ pub struct Resource<'a> {
     pub mime_type: &'a str,
 }
 
+/// A prompt as it is listed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Prompt<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its name for people.
+    pub title: &'a str,
+    /// What it is for.
+    pub description: &'a str,
+    /// What is filled in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<PromptArgument<'a>>,
+}
+
+/// What is filled into a prompt.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PromptArgument<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What it means.
+    pub description: &'a str,
+    /// Whether it must be given.
+    pub required: bool,
+}
+
+/// The answer to `prompts/get`.
+#[derive(Debug, Clone, Serialize)]
+pub struct GetPrompt<'a> {
+    /// The messages.
+    pub messages: Vec<PromptMessage<'a>>,
+    /// What the era wants beside it.
+    #[serde(flatten)]
+    pub dress: Dress<'a>,
+}
+
+/// One message of a prompt: what the person would say.
+#[derive(Debug, Clone, Serialize)]
+pub struct PromptMessage<'a> {
+    role: &'static str,
+    content: ContentBlock<'a>,
+}
+
+impl<'a> PromptMessage<'a> {
+    /// The person says this.
+    pub fn new(content: ContentBlock<'a>) -> Self {
+        Self { role: "user", content }
+    }
+}
+
+/// The answer to `completion/complete`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Complete<'a> {
+    completion: Completion<'a>,
+    #[serde(flatten)]
+    dress: Dress<'a>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Completion<'a> {
+    values: &'a [String],
+    total: usize,
+    has_more: bool,
+}
+
+impl<'a> Complete<'a> {
+    /// These, or the first hundred of them.
+    pub fn new(values: &'a [String], dress: Dress<'a>) -> Self {
+        let shown = values.get(..100).unwrap_or(values);
+        let completion =
+            Completion { values: shown, total: values.len(), has_more: shown.len() < values.len() };
+        Self { completion, dress }
+    }
+}
+
 /// A shape of resource addresses.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -275,22 +379,6 @@ pub struct ResourceTemplate<'a> {
     pub mime_type: &'a str,
 }
 
-/// How far a call is.
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Progress<'a> {
-    /// What the client wants it marked with.
-    pub progress_token: ProgressToken<'a>,
-    /// How far; grows with every message.
-    pub progress: f64,
-    /// How far it can get, if that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub total: Option<f64>,
-    /// A word about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<&'a str>,
-}
-
 /// Writes the message that answers a request.
 pub fn write_result(id: RequestId<'_>, result: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(Serialize)]
@@ -302,17 +390,6 @@ pub fn write_result(id: RequestId<'_>, result: &impl Serialize) -> Result<Vec<u8
     let mut out = Vec::with_capacity(512);
     serde_json::to_writer(&mut out, &Message { jsonrpc: "2.0", id, result })?;
     Ok(out)
-}
-
-/// Writes a message that wants no answer.
-pub fn write_notification(method: &str, params: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Message<'a, T: Serialize> {
-        jsonrpc: &'static str,
-        method: &'a str,
-        params: &'a T,
-    }
-    serde_json::to_vec(&Message { jsonrpc: "2.0", method, params })
 }
 
 #[cfg(test)]

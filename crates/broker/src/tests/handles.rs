@@ -298,6 +298,12 @@ impl StateStore for Broken {
     fn sweep_handles(&self, _: Timestamp) -> Result<u64, StoreError> {
         Err(StoreError("disk full".to_owned()))
     }
+    fn spend(&self, _: &[u8; 16], _: Timestamp) -> Result<bool, StoreError> {
+        Err(StoreError("disk full".to_owned()))
+    }
+    fn sweep_spent(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Err(StoreError("disk full".to_owned()))
+    }
 }
 
 /// A system without random bytes.

@@ -179,7 +179,7 @@ fn call(
 ) -> Result<ToolCall, Failure> {
     let arguments: Box<RawValue> =
         to_raw_value(arguments).map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
-    Ok(ToolCall { endpoint: Endpoint::All, tool, arguments: Some(arguments), cancel, progress: None })
+    Ok(ToolCall { cancel, ..ToolCall::new(Endpoint::All, tool, Some(arguments)) })
 }
 
 fn recorded(answer: Result<audit::Recorded<Answer>, NotRecorded>) -> Result<Answer, Failure> {

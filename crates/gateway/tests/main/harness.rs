@@ -9,7 +9,8 @@ use std::time::Duration;
 use audit::{AuthFailureMeter, Journal, JournalConfig, RecordCommands, SealKey, SigningKey};
 use broker::{Broker, FakeSource, HandlePolicy};
 use gateway::{
-    Authenticated, Directory, Endpoint, Entry, Gateway, GatewayParts, Live, Presented, ToolCall, api_key,
+    Authenticated, Directory, Endpoint, Entry, Gateway, GatewayParts, Live, Presented, StateSeal, ToolCall,
+    api_key,
 };
 use guard::Guard;
 use model::{
@@ -88,6 +89,8 @@ impl Harness {
             CANARY,
         );
         source.set(&CredentialRef::parse("vault:PROD/web").unwrap(), Some("web"), None, CANARY);
+        let seal =
+            StateSeal::new(Arc::clone(&entropy), Arc::clone(&clock) as _, Arc::clone(&store) as _).unwrap();
         let broker = Arc::new(Broker::new(store, Arc::clone(&clock) as _, Arc::clone(&entropy), None));
         broker.configure(
             BTreeMap::from_iter([("vault".to_owned(), Arc::clone(&source) as _)]),
@@ -101,6 +104,8 @@ impl Harness {
             guard,
             catalogue: Arc::new(Catalogue::new()),
             verbs: Vec::new(),
+            offer: None,
+            seal,
             shell: Arc::clone(&shell) as _,
             clock: Arc::clone(&clock) as _,
             meter: Arc::new(AuthFailureMeter::new()),
@@ -171,13 +176,8 @@ impl Harness {
         arguments: Value,
         cancel: CancellationToken,
     ) -> Option<Answer> {
-        let call = ToolCall {
-            endpoint: Endpoint::All,
-            tool: tool.to_owned(),
-            arguments: Some(serde_json::value::to_raw_value(&arguments).unwrap()),
-            cancel,
-            progress: None,
-        };
+        let arguments = serde_json::value::to_raw_value(&arguments).unwrap();
+        let call = ToolCall { cancel, ..ToolCall::new(Endpoint::All, tool, Some(arguments)) };
         self.gateway.call(who.with(call)).await.ok().map(|recorded| recorded.into_inner())
     }
 
@@ -189,7 +189,10 @@ impl Harness {
 
     pub(crate) async fn resource(&self, principal: &str, uri: &str) -> Option<String> {
         let asked = self.who(principal).with(uri.to_owned());
-        self.gateway.read_resource(asked).await.unwrap().into_inner().map(|resource| resource.text)
+        self.gateway.read_resource(asked).await.unwrap().into_inner().map(|resource| match resource.body {
+            model::ResourceBody::Text(text) => text,
+            model::ResourceBody::Bytes(bytes) => format!("{} bytes", bytes.len()),
+        })
     }
 
     /// Ends the journal, which then has everything.

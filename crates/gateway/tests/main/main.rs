@@ -13,6 +13,7 @@ mod encodings;
 mod fakes;
 mod frozen;
 mod harness;
+mod offered;
 mod outside;
 mod pipeline;
 mod reloads;

@@ -1,5 +1,6 @@
 //! What goes out: whole answers, and event streams.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +13,6 @@ use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
 use super::accept::UnderWay;
-use crate::session::StreamPlace;
 
 /// The body of a response.
 pub(super) enum Body {
@@ -24,6 +24,7 @@ pub(super) enum Body {
 
 /// An event stream. Dropping it is how a client that went away is noticed.
 pub(super) struct Events {
+    first: VecDeque<Vec<u8>>,
     messages: mpsc::Receiver<Vec<u8>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     keep_alive: Duration,
@@ -31,7 +32,7 @@ pub(super) struct Events {
     opened: bool,
     done: bool,
     _cancel: Option<DropGuard>,
-    _place: Option<StreamPlace>,
+    _place: Option<Box<dyn Send>>,
     _under_way: UnderWay,
 }
 
@@ -51,6 +52,7 @@ impl Events {
         under_way: UnderWay,
     ) -> Self {
         Self {
+            first: VecDeque::new(),
             messages,
             ended: Box::pin(ended.cancelled_owned()),
             keep_alive,
@@ -70,9 +72,15 @@ impl Events {
         self
     }
 
-    /// Keeps a session's place for the stream.
-    pub(super) fn holding(mut self, place: StreamPlace) -> Self {
-        self._place = Some(place);
+    /// Keeps a place for the stream, for as long as it is there.
+    pub(super) fn holding(mut self, place: impl Send + 'static) -> Self {
+        self._place = Some(Box::new(place));
+        self
+    }
+
+    /// Sends these before everything else.
+    pub(super) fn after(mut self, first: VecDeque<Vec<u8>>) -> Self {
+        self.first = first;
         self
     }
 
@@ -82,6 +90,10 @@ impl Events {
             // Something must be sent at once, or some clients wait for the head of the answer.
             self.opened = true;
             wire::write_comment(&mut out);
+            return Poll::Ready(Some(out));
+        }
+        if let Some(message) = self.first.pop_front() {
+            wire::write_event(&mut out, &message);
             return Poll::Ready(Some(out));
         }
         match self.messages.poll_recv(cx) {

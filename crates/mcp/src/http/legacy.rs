@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use gateway::Authenticated;
+use gateway::{Authenticated, Endpoint};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use model::Abilities;
 use tokio::sync::mpsc;
 use wire::{Era, Field, Notification, Params, ProtocolVersion, RequestMeta, RpcError, name};
 
 use super::Shared;
 use super::accept::UnderWay;
 use super::body::{Body, Events};
+use super::exchange::UnderAnswer;
 use super::post::{Accepts, Exchange, accepted, answered, event_stream, standard_headers};
 use super::refuse::Refused;
-use crate::answer::{Asker, answer};
 use crate::ask::{Ask, ProtocolAsk};
+use crate::listen::{Listener, Wants};
+use crate::peer::{Peer, Talk};
 use crate::reply::{self, ProtocolReply, Reply};
 use crate::session::{Found, NoSession, Session};
 
@@ -29,8 +32,8 @@ pub(super) async fn request(
     let failed = |error: &RpcError| answered(reply::failed(Some(request.id), error, Era::Legacy));
     if request.method == "initialize" {
         return match Ask::read(&request.method, params, meta, Era::Legacy) {
-            Ok(Ask::Protocol(ProtocolAsk::Initialize(version))) => {
-                initialize(&exchange, request, version).await
+            Ok(Ask::Protocol(ProtocolAsk::Initialize(version, abilities))) => {
+                initialize(&exchange, request, version, abilities).await
             }
             Ok(_) => Ok(failed(&RpcError::Internal)),
             Err(error) => Ok(failed(&error)),
@@ -49,23 +52,15 @@ pub(super) async fn request(
         Ok(entry) => entry,
         Err(error) => return Ok(failed(&error)),
     };
-    if exchange.wants_events(&ask) {
-        return Ok(exchange.answer_with_events(ask, request, Era::Legacy, cancel, Some(entry)));
-    }
-    let Exchange { shared, who, endpoint, .. } = exchange;
-    let gate = Arc::clone(&shared.gate);
-    // In a task of its own: a client of these versions that goes away has not cancelled anything, and can still do so
-    // by a notification.
-    let running = shared.tasks.spawn(async move {
-        let reply = answer(&gate, Asker { who, endpoint, cancel }, ask, None).await;
-        drop(entry);
-        reply
-    });
-    let reply = running.await.unwrap_or_else(|error| {
-        tracing::error!(%error, "a request ended in a defect");
-        Reply::Protocol(ProtocolReply::Failed(RpcError::Internal))
-    });
-    Ok(answered(reply::send(reply, request.id, Era::Legacy)))
+    let peer = Arc::clone(&session.peer);
+    let talk = Talk {
+        abilities: peer.abilities(),
+        level: peer.level(),
+        patience: exchange.shared.session_limits.answer,
+        peer: Some(peer),
+    };
+    let id = request.id.to_owned_json();
+    Ok(exchange.answer(UnderAnswer { ask, id, era: Era::Legacy, cancel, entry: Some(entry), talk }).await)
 }
 
 /// A notification of a version with sessions.
@@ -88,21 +83,27 @@ pub(super) fn notification(
     }
 }
 
-/// An answer to a request that we never make.
+/// An answer to a question. Who did not ask it in this session takes no notice of it.
 pub(super) fn response(
     exchange: &Exchange<'_>,
+    response: &wire::Response<'_>,
     version: Option<ProtocolVersion>,
 ) -> Result<Response<Body>, Refused> {
     Ok(match session(exchange.shared, &exchange.who, exchange.headers, version)? {
-        Ok(_) => accepted(),
+        Ok(session) => {
+            session.peer.answered(response);
+            accepted()
+        }
         Err(error) => answered(reply::failed(None, &error, Era::Legacy)),
     })
 }
 
-/// GET: a stream for what the server says by itself. There is nothing yet that it would say, so it only stays open.
+/// GET: a stream for what the server says by itself: what has changed. Of several streams of a session one tells it, and
+/// when that one ends another does.
 pub(super) fn listen(
     shared: &Arc<Shared>,
     who: &Authenticated<()>,
+    endpoint: Endpoint,
     headers: &HeaderMap,
     under_way: UnderWay,
 ) -> Result<Response<Body>, Refused> {
@@ -115,9 +116,23 @@ pub(super) fn listen(
     let ended = session.ended.child_token();
     let events = Events::new(messages, ended.clone(), shared.limits.keep_alive, under_way).holding(place);
     let closing = shared.closing.clone();
+    let (gate, renewing, who) = (Arc::clone(&shared.gate), Arc::clone(&shared.gate), who.clone());
+    let peer = Arc::clone(&session.peer);
+    let listener = Listener {
+        gate,
+        who: Box::new(move || renewing.renew(&who)),
+        endpoint,
+        peer: Arc::clone(&peer),
+        wants: Wants::ALL,
+        subscription: None,
+    };
     tokio::spawn(async move {
-        // The sender keeps the stream open until one side is done with it.
+        let telling = async {
+            let _turn = peer.teller.lock().await;
+            listener.run(out.clone()).await;
+        };
         tokio::select! {
+            () = telling => {}
             () = ended.cancelled() => {}
             () = closing.cancelled() => {}
             () = out.closed() => {}
@@ -144,6 +159,7 @@ async fn initialize(
     exchange: &Exchange<'_>,
     request: &wire::Request<'_>,
     version: ProtocolVersion,
+    abilities: Abilities,
 ) -> Result<Response<Body>, Refused> {
     if !matches!(session_id(exchange.headers), Field::Absent) {
         let error =
@@ -151,7 +167,10 @@ async fn initialize(
         return Ok(answered(reply::failed(Some(request.id), &error, Era::Legacy)));
     }
     let who = &exchange.who;
-    let created = exchange.shared.sessions.create(&who.principal().id, who.proof(), version);
+    let peer = Arc::new(Peer::new(abilities));
+    // What it sees now: what has changed when it begins to listen is told it then.
+    peer.differences(&exchange.shared.gate.view(&who.with(exchange.endpoint), &[]));
+    let created = exchange.shared.sessions.create(&who.principal().id, who.proof(), version, peer);
     let id = created.map_err(|no| match no {
         NoSession::Full => Refused::Busy,
         NoSession::NoEntropy => Refused::Unavailable,

@@ -10,8 +10,6 @@ use http::header::{
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::{Body as _, Incoming};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use wire::{
     Era, Field, Message, Notification, Params, ProtocolVersion, RequestMeta, RpcError, ScanLimits,
     StandardHeaders,
@@ -20,16 +18,13 @@ use wire::{
 use super::Shared;
 use super::accept::UnderWay;
 use super::body::{Body, Events};
+use super::exchange::UnderAnswer;
 use super::legacy;
 use super::refuse::Refused;
-use crate::answer::{Asker, answer};
-use crate::ask::{Ask, CallAsk};
-use crate::in_flight::Entry;
+use crate::ask::Ask;
 use crate::measure;
+use crate::peer::Talk;
 use crate::reply::{self, Sent};
-
-/// Notices that may wait for a slow reader of an event stream.
-const NOTICES: usize = 16;
 
 /// What a client takes as an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +60,7 @@ pub(super) async fn post(
     match Message::parse(&bytes, ScanLimits { depth: shared.limits.depth }) {
         Ok(Message::Request(request)) => exchange.request(&request).await,
         Ok(Message::Notification(notification)) => exchange.notification(&notification),
-        Ok(Message::Response(_)) => exchange.response(),
+        Ok(Message::Response(response)) => exchange.response(&response),
         Err(refusal) => Ok(answered(reply::failed(refusal.id, &refusal.error, Era::Legacy))),
     }
 }
@@ -88,59 +83,27 @@ impl Exchange<'_> {
         let ask = wire::check_standard_headers(&headers, &request.method, &params)
             .and_then(|()| Ask::read(&request.method, &params, &meta, Era::Modern));
         match ask {
-            Ok(ask) => Ok(self.answer_modern(ask, request).await),
+            Ok(ask) => Ok(self.answer_modern(ask, request, &meta).await),
             Err(error) => failed(error, Era::Modern),
         }
     }
 
-    /// The client going away is how a modern request is cancelled.
-    async fn answer_modern(self, ask: Ask, request: &wire::Request<'_>) -> Response<Body> {
-        let cancel = self.shared.calls.child_token();
-        if self.wants_events(&ask) {
-            return self.answer_with_events(ask, request, Era::Modern, cancel, None);
-        }
-        let gone = cancel.clone().drop_guard();
-        let asker = Asker { who: self.who, endpoint: self.endpoint, cancel };
-        let reply = answer(&self.shared.gate, asker, ask, None).await;
-        gone.disarm();
-        answered(reply::send(reply, request.id, Era::Modern))
-    }
-
-    /// Whether the answer is an event stream: when progress is wanted, or nothing else is taken.
-    pub(super) fn wants_events(&self, ask: &Ask) -> bool {
-        let progress = matches!(ask, Ask::Call(CallAsk { progress: Some(_), .. }));
-        self.accepts.events && (progress || !self.accepts.json)
-    }
-
-    /// Answers with an event stream. Without `entry` (modern), closing it cancels the request.
-    pub(super) fn answer_with_events(
+    async fn answer_modern(
         self,
         ask: Ask,
         request: &wire::Request<'_>,
-        era: Era,
-        cancel: CancellationToken,
-        entry: Option<Entry>,
+        meta: &RequestMeta<'_>,
     ) -> Response<Body> {
-        let (out, messages) = mpsc::channel(NOTICES);
-        let events =
-            Events::new(messages, self.shared.ending.clone(), self.shared.limits.keep_alive, self.under_way);
-        let events = match entry {
-            None => events.cancelling(cancel.clone()),
-            Some(_) => events,
+        if let Ask::Listen(asked) = &ask {
+            return self.subscribe(asked, request.id);
+        }
+        let level = match meta.log_level() {
+            Ok(level) => level,
+            Err(error) => return answered(reply::failed(Some(request.id), &error, Era::Modern)),
         };
-        let id = request.id.to_owned_json();
-        let gate = Arc::clone(&self.shared.gate);
-        let asker = Asker { who: self.who, endpoint: self.endpoint, cancel };
-        self.shared.tasks.spawn(async move {
-            let reply = answer(&gate, asker, ask, Some(&out)).await;
-            drop(entry);
-            let sent = reply::send(reply, wire::RequestId::from_owned(&id), era);
-            measure::request("http", sent.outcome);
-            measure::bytes_out(sent.message.len());
-            // Nobody there any more: the answer is recorded, and lost to the client, as the protocol says.
-            let _ = out.send(sent.message).await;
-        });
-        event_stream(events)
+        let talk = Talk { abilities: meta.abilities(), level, ..Talk::default() };
+        let (id, cancel) = (request.id.to_owned_json(), self.shared.calls.child_token());
+        self.answer(UnderAnswer { ask, id, era: Era::Modern, cancel, entry: None, talk }).await
     }
 
     fn notification(self, notification: &Notification<'_>) -> Result<Response<Body>, Refused> {
@@ -164,15 +127,15 @@ impl Exchange<'_> {
         }
     }
 
-    /// We ask nothing, so there is nothing to answer; a legacy client may still do so within its session.
-    fn response(self) -> Result<Response<Body>, Refused> {
+    /// Modern clients are asked nothing that they could answer so; a legacy client is, within its session.
+    fn response(self, response: &wire::Response<'_>) -> Result<Response<Body>, Refused> {
         let headers = standard_headers(self.headers);
         match notification_version(&headers, &RequestMeta::default()) {
             Ok(Some(version)) if version.era() == Era::Modern => {
                 let error = RpcError::InvalidRequest("nothing was asked, so nothing can be answered");
                 Ok(answered(reply::failed(None, &error, Era::Modern)))
             }
-            Ok(version) => legacy::response(&self, version),
+            Ok(version) => legacy::response(&self, response, version),
             Err(error) => Ok(answered(reply::failed(None, &error, Era::Modern))),
         }
     }

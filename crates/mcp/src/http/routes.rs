@@ -78,7 +78,7 @@ async fn serve_mcp(
     let who = authenticate(shared, peer, client, request.headers())?;
     match *request.method() {
         Method::POST => post::post(shared, who, endpoint, request, under_way).await,
-        Method::GET => legacy::listen(shared, &who, request.headers(), under_way),
+        Method::GET => legacy::listen(shared, &who, endpoint, request.headers(), under_way),
         Method::DELETE => legacy::end(shared, &who, request.headers()),
         _ => Err(Refused::Method("POST, GET, DELETE")),
     }

@@ -51,8 +51,14 @@ impl Entropy for Dry {
     }
 }
 
-const LIMITS: SessionLimits =
-    SessionLimits { total: 10, per_principal: 3, idle: Duration::from_secs(60), streams: 2, calls: 4 };
+const LIMITS: SessionLimits = SessionLimits {
+    total: 10,
+    per_principal: 3,
+    idle: Duration::from_secs(60),
+    streams: 2,
+    calls: 4,
+    answer: Duration::from_secs(60),
+};
 
 fn sessions() -> (Sessions, Arc<TestClock>) {
     let clock = Arc::new(TestClock::default());
@@ -64,7 +70,9 @@ fn principal(name: &str) -> PrincipalId {
 }
 
 fn create(sessions: &Sessions, name: &str) -> String {
-    sessions.create(&principal(name), &Proof::default(), ProtocolVersion::V2025_11_25).unwrap()
+    sessions
+        .create(&principal(name), &Proof::default(), ProtocolVersion::V2025_11_25, Arc::default())
+        .unwrap()
 }
 
 fn is_there(sessions: &Sessions, id: &str, name: &str) -> bool {
@@ -114,7 +122,8 @@ fn all_together_never_hold_more_than_there_is_room_for() {
     for n in 0..LIMITS.total {
         create(&sessions, &format!("p{n}"));
     }
-    let late = sessions.create(&principal("late"), &Proof::default(), ProtocolVersion::V2025_11_25);
+    let late =
+        sessions.create(&principal("late"), &Proof::default(), ProtocolVersion::V2025_11_25, Arc::default());
     assert_eq!(late, Err(NoSession::Full));
     clock.pass(LIMITS.idle);
     create(&sessions, "late");
@@ -153,7 +162,8 @@ fn sessions_of_principals_that_are_gone_end() {
 #[test]
 fn without_entropy_there_is_no_session() {
     let sessions = Sessions::new(LIMITS, Arc::new(TestClock::default()), Arc::new(Dry));
-    let made = sessions.create(&principal("a"), &Proof::default(), ProtocolVersion::V2025_11_25);
+    let made =
+        sessions.create(&principal("a"), &Proof::default(), ProtocolVersion::V2025_11_25, Arc::default());
     assert_eq!(made, Err(NoSession::NoEntropy));
     assert_eq!(sessions.count(), 0);
 }

@@ -30,7 +30,13 @@ async fn a_modern_request_stands_alone() {
     let result = &discover["result"];
     assert_eq!(result["supportedVersions"], json!(["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]));
     assert_eq!((&result["ttlMs"], &result["cacheScope"]), (&json!(0), &json!("private")));
-    assert_eq!(result["capabilities"], json!({ "tools": {}, "resources": {}, "prompts": {} }));
+    assert_eq!(
+        result["capabilities"],
+        json!({
+            "tools": { "listChanged": true }, "resources": { "listChanged": true, "subscribe": true },
+            "prompts": {}, "completions": {}, "logging": {},
+        })
+    );
 
     let ignored = Request::call("echo").with("Mcp-Session-Id", "x").with("Last-Event-ID", "1");
     assert_eq!(served.send(&ignored).await.status, 200);
@@ -63,7 +69,8 @@ async fn what_contradicts_itself_is_refused_before_anything_happens() {
         (Request::modern("initialize", "", None), (404, -32601)),
         (Request::modern("ping", "", None), (404, -32601)),
         (Request::modern("no/such", "", None), (404, -32601)),
-        (Request::modern("subscriptions/listen", "", None), (404, -32601)),
+        (Request::modern("subscriptions/listen", "", None), (200, -32602)),
+        (Request::modern("resources/subscribe", r#""uri":"a:b""#, None), (404, -32601)),
         (Request::modern("tools/call", r#""name":7"#, Some("7")), (200, -32602)),
         (Request::modern("tools/call", r#""name":"echo","arguments":[]"#, Some("echo")), (200, -32602)),
         (Request::post(&format!("[{legacy_body}]")), (400, -32600)),

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway::{
-    Authenticated, Endpoint, Health, NotRecorded, Origin, Presented, Recorded, Resource, ResourceListing,
-    ToolCall, ToolList, Unauthenticated, Unlisted,
+    Authenticated, Completing, Digest, Endpoint, Health, NotRecorded, Notice, Origin, Presented, PromptCall,
+    PromptListing, Recorded, ResourceListing, TemplateListing, ToolCall, ToolList, Unauthenticated, Unlisted,
+    View,
 };
 use mcp::Gate;
-use model::{Answer, Principal, PrincipalId};
+use model::{Answer, Asked, LogLevel, Principal, PrincipalId, Question, ResourceBody, ResourceContent, Turn};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 pub(crate) struct TestGate {
     /// Permits let `wait` calls end.
@@ -25,6 +26,9 @@ pub(crate) struct TestGate {
     pub(crate) connected: AtomicUsize,
     pub(crate) sick: AtomicBool,
     pub(crate) last_ip: Mutex<Option<IpAddr>>,
+    pub(crate) unanswered: AtomicUsize,
+    /// Everybody sees something else after each change.
+    pub(crate) changed: watch::Sender<u64>,
 }
 
 impl TestGate {
@@ -38,6 +42,8 @@ impl TestGate {
             connected: AtomicUsize::new(0),
             sick: AtomicBool::new(false),
             last_ip: Mutex::new(None),
+            unanswered: AtomicUsize::new(0),
+            changed: watch::Sender::new(0),
         })
     }
 
@@ -115,6 +121,22 @@ impl Gate for TestGate {
                     }
                     json!({ "progressed": call.progress.is_some() })
                 }
+                "ask" => match &call.input.answers {
+                    Some(answers) => json!({ "answered": answers }),
+                    None => {
+                        let form = Question::Form { message: "who?".to_owned(), schema: json!({ "type": "object" }) };
+                        let asked = Asked { questions: [("who".to_owned(), form)].into(), state: None };
+                        return Ok(Recorded::for_test(Answer { turn: Turn::Client(asked), ..Answer::default() }));
+                    }
+                },
+                "talk" => {
+                    for level in LogLevel::ALL {
+                        if let Some(tell) = &call.notices {
+                            tell(Notice::Log { level, tool: "talk".to_owned(), text: "said".to_owned() });
+                        }
+                    }
+                    json!({ "talked": call.notices.is_some() })
+                }
                 "unrecorded" => return Err(NotRecorded),
                 _ => json!({ "status": "failed" }),
             };
@@ -151,14 +173,62 @@ impl Gate for TestGate {
     async fn read_resource(
         self: Arc<Self>,
         uri: Authenticated<String>,
-    ) -> Result<Recorded<Option<Resource>>, NotRecorded> {
+    ) -> Result<Recorded<Option<ResourceContent>>, NotRecorded> {
         let uri = uri.inner().clone();
         let found = uri == "test://1";
-        Ok(Recorded::for_test(found.then(|| Resource {
+        Ok(Recorded::for_test(found.then(|| ResourceContent {
             uri,
-            mime_type: "text/plain",
-            text: "one".to_owned(),
+            mime_type: "text/plain".to_owned(),
+            body: ResourceBody::Text("one".to_owned()),
         })))
+    }
+
+    async fn list_prompts(
+        self: Arc<Self>,
+        _who: Authenticated<()>,
+    ) -> Result<Recorded<Vec<PromptListing>>, Unlisted> {
+        Ok(Recorded::for_test(Vec::new()))
+    }
+
+    async fn get_prompt(
+        self: Arc<Self>,
+        asked: Authenticated<PromptCall>,
+    ) -> Result<Recorded<Answer>, NotRecorded> {
+        let text = format!("no prompt `{}`", asked.inner().name);
+        Ok(Recorded::for_test(Answer { text, is_error: true, ..Answer::default() }))
+    }
+
+    async fn complete(
+        self: Arc<Self>,
+        asked: Authenticated<Completing>,
+    ) -> Result<Recorded<Vec<String>>, Unlisted> {
+        Ok(Recorded::for_test(vec![format!("{}-completed", asked.inner().written)]))
+    }
+
+    fn templates(&self) -> Vec<TemplateListing> {
+        let (uri_template, name, description) = ("test://{n}", "n", "One number.");
+        vec![TemplateListing { uri_template, name, description, mime_type: "text/plain" }]
+    }
+
+    fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
+        let seen = Digest::of([at.principal().id.as_str(), &self.changed.borrow().to_string()]);
+        View {
+            tools: seen,
+            resources: seen,
+            watched: watched.iter().map(|uri| (uri.clone(), Some(seen))).collect(),
+        }
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn renew(&self, who: &Authenticated<()>) -> Result<Authenticated<()>, Unauthenticated> {
+        Ok(who.clone())
+    }
+
+    async fn unanswered(self: Arc<Self>, _who: Authenticated<String>) {
+        self.unanswered.fetch_add(1, Ordering::SeqCst);
     }
 
     async fn session_misused(self: Arc<Self>, _who: Authenticated<()>) {

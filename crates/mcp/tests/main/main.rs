@@ -19,4 +19,6 @@ mod sessions;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod talk;
+#[cfg(test)]
 mod tls;

@@ -54,7 +54,9 @@ async fn every_legacy_version_has_its_handshake() {
             served.send(&legacy(session, "logging/setLevel", r#"{"level":"info"}"#)).await.status,
             200
         );
-        assert_eq!(served.send(&legacy(session, "completion/complete", "{}")).await.error(), (200, -32601));
+        assert_eq!(served.send(&legacy(session, "logging/setLevel", "{}")).await.error(), (200, -32602));
+        assert_eq!(served.send(&legacy(session, "completion/complete", "{}")).await.error(), (200, -32602));
+        assert_eq!(served.send(&legacy(session, "subscriptions/listen", "{}")).await.error(), (200, -32601));
         assert_eq!(
             served.send(&legacy(session, "resources/read", r#"{"uri":"x"}"#)).await.error(),
             (200, -32002)
@@ -208,6 +210,9 @@ async fn the_listening_stream_stays_open_until_one_side_is_done() {
     assert_eq!(stream.head().await.header("content-type"), Some("text/event-stream"));
     stream.until(": \n\n\r\n4\r\n: \n\n").await;
     assert_eq!(served.send(&listen).await.status, 429, "one at a time");
+    served.gate.changed.send_modify(|times| *times += 1);
+    stream.until("notifications/tools/list_changed").await;
+    stream.until("notifications/resources/list_changed").await;
     let ended = served.send(&Request::new("DELETE", "/mcp").with("Mcp-Session-Id", &session)).await;
     assert_eq!(ended.status, 204);
     stream.until("\r\n0\r\n\r\n").await;

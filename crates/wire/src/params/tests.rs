@@ -1,4 +1,6 @@
-use super::{ClientName, Params};
+use model::{Abilities, LogLevel};
+
+use super::{ClientName, CompletionOf, ListenParams, Params};
 use crate::{Message, RpcError, ScanLimits};
 
 fn with<T>(params: &str, read: impl FnOnce(Params<'_>) -> Result<T, RpcError>) -> Result<T, RpcError> {
@@ -84,4 +86,69 @@ fn the_other_methods_read_theirs() {
     assert!(with(r#"{"cursor":7}"#, |p| p.list().map(drop)).is_err());
     assert!(with(r#"{"cursor":"%"}"#, |p| p.list().map(drop)).is_err());
     assert!(with(r#"{"cursor":null}"#, |p| p.list()).is_ok_and(|list| list.cursor.is_none()));
+}
+
+#[test]
+fn answers_are_an_object_of_objects_and_the_state_a_text() {
+    let input = |params: &str| with(params, |p| p.input());
+    assert_eq!(input("{}").unwrap(), Default::default());
+    let read = input(r#"{"inputResponses":{"a":{"action":"accept"}},"requestState":"s"}"#).unwrap();
+    assert_eq!((read.answers.unwrap().len(), read.state.as_deref()), (1, Some("s")));
+    for wrong in [
+        r#"{"inputResponses":null}"#,
+        r#"{"inputResponses":[]}"#,
+        r#"{"inputResponses":{"a":12345}}"#,
+        r#"{"inputResponses":{"a":null}}"#,
+        r#"{"requestState":null}"#,
+        r#"{"requestState":{"a":1}}"#,
+    ] {
+        assert!(input(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn what_a_client_can_be_asked_is_what_it_declares() {
+    let can = |capabilities: &str| {
+        let params = format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities}}}"#);
+        with(&params, |p| Ok(p.initialize()?.abilities)).unwrap()
+    };
+    assert_eq!(can("{}"), Abilities::default());
+    assert_eq!(can("17"), Abilities::default());
+    let form = Abilities { form: true, ..Abilities::default() };
+    let page = Abilities { page: true, ..Abilities::default() };
+    assert_eq!(can(r#"{"elicitation":{}}"#), form);
+    assert_eq!(can(r#"{"elicitation":{"url":{}}}"#), page);
+    assert_eq!(can(r#"{"elicitation":{"url":{},"form":{}}}"#), Abilities { form: true, page: true, ..form });
+    assert_eq!(can(r#"{"elicitation":true,"sampling":[]}"#), Abilities::default());
+    let rest = Abilities { sample: true, roots: true, ..Abilities::default() };
+    assert_eq!(can(r#"{"sampling":{"tools":{}},"roots":{"listChanged":true}}"#), rest);
+}
+
+#[test]
+fn levels_completions_and_subscriptions_have_their_form() {
+    assert_eq!(with(r#"{"level":"notice"}"#, |p| p.level()), Ok(LogLevel::Notice));
+    for wrong in ["{}", r#"{"level":"Notice"}"#, r#"{"level":5}"#] {
+        assert!(with(wrong, |p| p.level()).is_err(), "{wrong}");
+    }
+    let asked =
+        r#"{"ref":{"type":"ref/resource","uri":"a{b}"},"argument":{"name":"b","value":"w"},"context":{}}"#;
+    let complete = with(asked, |p| p.complete()).unwrap();
+    assert_eq!((complete.of, complete.argument.as_str()), (CompletionOf::Template("a{b}".into()), "b"));
+    for wrong in [
+        "{}",
+        r#"{"ref":{"type":"ref/tool","name":"x"},"argument":{"name":"b","value":"w"}}"#,
+        r#"{"ref":{"type":"ref/prompt","uri":"x"},"argument":{"name":"b","value":"w"}}"#,
+        r#"{"ref":{"type":"ref/prompt","name":"x"},"argument":{"name":"b"}}"#,
+        r#"{"ref":"x","argument":["a","b"]}"#,
+    ] {
+        assert!(with(wrong, |p| p.complete()).is_err(), "{wrong}");
+    }
+    let listen = |filter: &str| with(&format!(r#"{{"notifications":{filter}}}"#), |p| p.listen());
+    let tools = ListenParams { tools: true, ..ListenParams::default() };
+    assert_eq!(listen(r#"{"toolsListChanged":true,"taskIds":["x"]}"#), Ok(tools));
+    let many = format!(r#"{{"resourceSubscriptions":[{}]}}"#, vec![r#""a:b""#; 65].join(","));
+    for wrong in ["[]", r#"{"toolsListChanged":1}"#, r#"{"resourceSubscriptions":"a:b"}"#, many.as_str()] {
+        assert!(listen(wrong).is_err(), "{wrong}");
+    }
+    assert!(with("{}", |p| p.listen()).is_err());
 }

@@ -16,8 +16,13 @@ const PARAMS_KEYS: &[&str] = &[
     "inputResponses",
     "task",
     "level",
+    "ref",
+    "argument",
+    "notifications",
     "progressToken",
 ];
+const LISTEN_KEYS: &[&str] =
+    &["toolsListChanged", "promptsListChanged", "resourcesListChanged", "resourceSubscriptions"];
 const META_KEYS: &[&str] = &[
     "progressToken",
     "io.modelcontextprotocol/protocolVersion",
@@ -32,6 +37,8 @@ pub(super) enum Role {
     Envelope,
     Params,
     Meta,
+    /// What `subscriptions/listen` asks to hear of.
+    Listen,
     Free,
 }
 
@@ -41,6 +48,7 @@ impl Role {
         match (self, key) {
             (Self::Envelope, "params") => Self::Params,
             (Self::Params, "_meta") => Self::Meta,
+            (Self::Params, "notifications") => Self::Listen,
             _ => Self::Free,
         }
     }
@@ -55,6 +63,7 @@ impl Role {
             Self::Envelope => ENVELOPE_KEYS,
             Self::Params => PARAMS_KEYS,
             Self::Meta => META_KEYS,
+            Self::Listen => LISTEN_KEYS,
             Self::Free => &[],
         }
     }

@@ -1,0 +1,52 @@
+//! What a principal sees at a moment, so that it can be told when that has changed.
+
+use std::collections::BTreeMap;
+
+use crate::gateway::Gateway;
+use crate::live::Live;
+use crate::{Authenticated, Endpoint};
+
+/// What a principal sees, as digests: enough to know a difference, too little to show anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Of the tools it may know of.
+    pub tools: Digest,
+    /// Of the resources it may know of.
+    pub resources: Digest,
+    /// Of each resource that it watches; `None` for what is not there, or not for this principal.
+    pub watched: BTreeMap<String, Option<Digest>>,
+}
+
+/// A digest of something seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of these texts, in this order.
+    pub fn of<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for text in texts {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        }
+        Self(*hasher.finalize().as_bytes())
+    }
+}
+
+/// What this principal sees now.
+pub(crate) fn view(gateway: &Gateway, live: &Live, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
+    let tools =
+        gateway.visible_tools(live, at.principal(), *at.inner()).map(|tool| tool.spec().name.as_str());
+    let resources = gateway.listed_resources(live, at.principal());
+    let listed =
+        resources.iter().flat_map(|resource| [resource.uri.as_str(), &resource.title, &resource.description]);
+    let content = |uri: &String| {
+        let content = gateway.glance(live, at.principal(), uri)?;
+        Some(Digest::of([content.as_str()]))
+    };
+    View {
+        tools: Digest::of(tools),
+        resources: Digest::of(listed),
+        watched: watched.iter().map(|uri| (uri.clone(), content(uri))).collect(),
+    }
+}
