@@ -24,6 +24,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["config"]),
 ];
 
+/// What the conformance fixture is composed of: the product's own parts, and so only in an example and in tests.
+const FIXTURE: (&str, &[&str]) =
+    ("testkit", &["audit", "broker", "gateway", "guard", "mcp", "policy", "store", "tools"]);
+
 /// The composition root: uses everything.
 const APPLICATION: &str = "portcullis";
 
@@ -80,7 +84,10 @@ fn check_package(package: &Package, ours: &BTreeSet<&str>, findings: &mut Findin
         let Some(arrows) = arrows.filter(|_| ours.contains(dependency)) else { continue };
         let allowed = match kind {
             Kind::Build => arrows.contains(&dependency),
-            Kind::Test => dependency == "testkit" || dependency == name || reach.contains(dependency),
+            Kind::Test => {
+                let fixture = name == FIXTURE.0 && FIXTURE.1.contains(&dependency);
+                fixture || dependency == "testkit" || dependency == name || reach.contains(dependency)
+            }
         };
         if !allowed {
             findings.broken(&place, format!("no arrow from `{name}` to `{dependency}`"));
@@ -151,6 +158,8 @@ mod tests {
         );
         assert!(found("gateway", "[dependencies]\nsources = \"1\"")[0].contains("no arrow"));
         assert!(found("gateway", "[dev-dependencies]\ntestkit = \"1\"\npolicy = \"1\"").is_empty());
+        assert!(found("testkit", "[dev-dependencies]\ngateway = \"1\"").is_empty());
+        assert!(found("testkit", "[dependencies]\ngateway = \"1\"")[0].contains("no arrow"));
         assert!(found("mystery", "")[0].contains("table of arrows"));
         assert!(found("portcullis", "[dependencies]\nsources = \"1\"").is_empty());
     }

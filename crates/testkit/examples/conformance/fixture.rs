@@ -1,0 +1,183 @@
+//! A whole gateway in one process, with an open policy.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use audit::{AuthFailureMeter, Journal, JournalConfig, RecordCommands, SealKey, SigningKey};
+use broker::Broker;
+use gateway::{
+    Directory, Entry, Gateway, GatewayParts, Live, StateSeal, SystemClock, SystemEntropy, api_key,
+};
+use guard::Guard;
+use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits};
+use model::{Clock, Entropy, ErrorCode, Failure, Inventory, Limits, Outcome, Principal, PrincipalId};
+use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
+use store::{SqliteStore, StateStore};
+use tools::{Catalogue, HostRun, HostShell, Tool};
+
+use super::offer::FixtureOffer;
+use super::{door, tool};
+
+const OPEN: &str = r#"
+[[rule]]
+name = "open"
+allow = ["*"]
+principals = ["*"]
+targets = ["*"]
+"#;
+
+/// Takes one tool out of sight, as a reload could.
+const HIDING: &str = r#"
+[[rule]]
+name = "hidden"
+forbid = ["test_sometimes_there"]
+principals = ["*"]
+targets = ["*"]
+"#;
+
+/// What puts other rules in force while the gateway runs.
+pub(crate) type Late = Arc<OnceLock<Weak<Gateway>>>;
+
+/// A running fixture.
+pub(crate) struct Fixture {
+    /// Where the suite knocks; no key is needed.
+    pub(crate) door: SocketAddr,
+    /// The listener behind the door.
+    pub(crate) front: SocketAddr,
+    /// The keys of the principals `suite` and `other`.
+    pub(crate) keys: [String; 2],
+    /// The gateway.
+    pub(crate) gateway: Arc<Gateway>,
+    /// Where its journal is.
+    pub(crate) folder: tempfile::TempDir,
+    _front: Front,
+}
+
+impl Fixture {
+    /// Starts one with the machine's clocks.
+    pub(crate) async fn start() -> Self {
+        let clock = SystemClock::new(&SystemEntropy).expect("random bytes");
+        Self::start_with(Arc::new(clock), SessionLimits::default()).await
+    }
+
+    /// Starts one.
+    pub(crate) async fn start_with(clock: Arc<dyn Clock>, sessions: SessionLimits) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let late = Late::default();
+        let (gateway, keys) = gateway(folder.path(), &clock, &entropy, &late);
+        let _ = late.set(Arc::downgrade(&gateway));
+        let config = FrontConfig {
+            http: vec!["127.0.0.1:0".parse().expect("an address")],
+            metrics: None,
+            tls: None,
+            trusted_proxies: None,
+            hosts: HostRules::parse(&[], &[]).expect("no rules"),
+            has_principals: true,
+            limits: HttpLimits::default(),
+            sessions,
+        };
+        let gate = Arc::clone(&gateway) as Arc<dyn mcp::Gate>;
+        let parts = Parts { gate, clock, entropy, metrics: Arc::new(String::new) };
+        let front = Front::start(config, parts).await.expect("a listener on loopback");
+        let address = *front.addresses().first().expect("one listener");
+        let door = door::open(address, keys[0].clone()).await;
+        Self { door, front: address, keys, gateway, folder, _front: front }
+    }
+}
+
+fn gateway(
+    folder: &Path,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    late: &Late,
+) -> (Arc<Gateway>, [String; 2]) {
+    let store: Arc<dyn StateStore> =
+        Arc::new(SqliteStore::open(&folder.join("store.sqlite")).expect("a state store"));
+    let seal = StateSeal::new(Arc::clone(entropy), Arc::clone(clock), Arc::clone(&store));
+    let (keys, entries) = principals(&**entropy);
+    let directory = Arc::new(entries);
+    let catalogue = Arc::new(Catalogue::of(tool::all(late, &directory)));
+    let gateway = Gateway::new(GatewayParts {
+        journal: journal(folder, clock, entropy),
+        broker: Arc::new(Broker::new(store, Arc::clone(clock), Arc::clone(entropy), None)),
+        guard: Guard::new(),
+        live: live(&directory, &facts(catalogue.tools()), false),
+        catalogue,
+        verbs: Vec::new(),
+        offer: Some(Arc::new(FixtureOffer)),
+        seal: seal.expect("random bytes"),
+        shell: Arc::new(NoHosts),
+        clock: Arc::clone(clock),
+        meter: Arc::new(AuthFailureMeter::new()),
+    });
+    (Arc::new(gateway), keys)
+}
+
+fn journal(folder: &Path, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Journal {
+    let signing = SigningKey::create(&folder.join("audit.key"), &**entropy).expect("a signing key");
+    let seal = SealKey::create(&folder.join("seal.key"), &**entropy).expect("a seal key");
+    let (journal, heads) = (folder.join("journal"), folder.join("heads.jsonl"));
+    let config = JournalConfig::new(journal, signing, RecordCommands::Sealed(seal), heads);
+    Journal::open(config, Arc::clone(clock), Arc::clone(entropy)).expect("a journal")
+}
+
+fn principals(entropy: &dyn Entropy) -> ([String; 2], Vec<Entry>) {
+    let make = |id: &str| {
+        let (key, hash) = api_key::generate(entropy).expect("random bytes");
+        let id = PrincipalId::parse(id).expect("a literal");
+        let principal = Arc::new(Principal { id, groups: Default::default() });
+        let entry =
+            Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user: None };
+        (key.reveal().to_owned(), entry)
+    };
+    let ((suite, first), (other, second)) = (make("suite"), make("other"));
+    ([suite, other], vec![first, second])
+}
+
+/// What policy knows of these tools.
+pub(crate) fn facts<'t>(tools: impl Iterator<Item = &'t Arc<dyn Tool>>) -> Vec<ToolFacts> {
+    let facts = |tool: &Arc<dyn Tool>| {
+        let spec = tool.spec();
+        ToolFacts { name: spec.name.clone(), set: spec.set.clone(), tier: spec.tier }
+    };
+    tools.map(facts).collect()
+}
+
+/// The open policy, with one tool hidden or not.
+pub(crate) fn live(entries: &[Entry], tools: &[ToolFacts], hiding: bool) -> Live {
+    let text = if hiding { format!("{OPEN}{HIDING}") } else { OPEN.to_owned() };
+    let raw: RawRules = toml::from_str(&text).expect("rules");
+    let rules: Vec<Rule> =
+        raw.rule.into_iter().map(|rule| Rule::parse(rule.into_inner()).expect("a rule")).collect();
+    let vocabulary = Vocabulary { tools: tools.to_vec(), ..Vocabulary::default() };
+    Live {
+        directory: Directory::new(entries.to_vec()),
+        inventory: Inventory::new([]),
+        snapshot: Arc::new(Snapshot::compile(rules, Vec::new(), &vocabulary).expect("a policy").0),
+        sources: Vec::new(),
+        limits: Limits {
+            timeout: Some(Duration::from_secs(60)),
+            calls_per_minute: Some(1_000_000),
+            ..Limits::default()
+        },
+        network: NetworkFence::default(),
+    }
+}
+
+/// There are no hosts to reach.
+struct NoHosts;
+
+#[async_trait]
+impl HostShell for NoHosts {
+    async fn exec(&self, _run: HostRun<'_>) -> Result<Outcome, Failure> {
+        Err(Failure::new(ErrorCode::TargetUnknown, "there are no hosts"))
+    }
+
+    async fn login(&self, _run: HostRun<'_>) -> Result<Outcome, Failure> {
+        Err(Failure::new(ErrorCode::TargetUnknown, "there are no hosts"))
+    }
+}

@@ -1,0 +1,27 @@
+//! The server that the conformance suite is run against: the product's own front, gateway, policy, journal and guard,
+//! with the tools, resources and prompts that the suite wants.
+//!
+//! `cargo run -p testkit --example conformance` prints the address and serves until it is ended. The suite cannot send
+//! keys, so a door in front of the listener adds one.
+
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a program for tests: a panic is the report, and its address is what it prints"
+)]
+
+mod door;
+mod fixture;
+mod offer;
+mod script;
+mod tool;
+
+#[tokio::main]
+async fn main() {
+    let fixture = fixture::Fixture::start().await;
+    println!("http://{}/mcp", fixture.door);
+    println!("behind that door: http://{}/mcp, with the keys {}", fixture.front, fixture.keys.join(" and "));
+    println!("journal: {}, healthy: {}", fixture.folder.path().display(), fixture.gateway.health().ok);
+    std::future::pending::<()>().await;
+}
