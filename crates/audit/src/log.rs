@@ -13,6 +13,7 @@ use crate::body::Ids;
 use crate::chain::ChainHead;
 use crate::file::{Disk, LogFile, name};
 use crate::open_calls::{Change, MOVED, OpenCalls, ROTATED};
+use crate::text::LINE;
 
 /// An entry ready to be chained: its members, and what it does to the set of open calls.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl Log {
             self.rotate(ts)?;
         }
         let mut chain = self.chain;
-        let mut lines = Vec::new();
+        let mut lines = Vec::with_capacity(batch.len().saturating_mul(LINE));
         for entry in batch {
             chain.extend(ts, &entry.members, &mut lines);
         }

@@ -6,6 +6,8 @@ use model::HandleToken;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
+/// Bytes of most lines, and some more.
+pub(crate) const LINE: usize = 1024;
 const SCHEME: &str = "secret://";
 
 /// A text for an entry: handles become their ids, and it is cut at `most` bytes, marked.
@@ -44,11 +46,14 @@ pub(crate) fn without_handles(raw: &str) -> String {
 /// The members of an object as JSON, without its braces. What an eye would miss is written as `\u` escapes, so
 /// that a journal can be looked at with any tool.
 pub(crate) fn members(object: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(LINE);
     object.serialize(&mut Serializer::with_formatter(&mut out, Visible(CompactFormatter)))?;
-    let whole = String::from_utf8(out).map_err(serde::ser::Error::custom)?;
-    let inner = whole.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-    Ok(inner.unwrap_or_default().to_owned())
+    let mut whole = String::from_utf8(out).map_err(serde::ser::Error::custom)?;
+    if whole.pop() != Some('}') || !whole.starts_with('{') {
+        return Err(serde::ser::Error::custom("an entry is an object"));
+    }
+    whole.remove(0);
+    Ok(whole)
 }
 
 struct Visible(CompactFormatter);

@@ -387,7 +387,7 @@ pub fn write_result(id: RequestId<'_>, result: &impl Serialize) -> Result<Vec<u8
         id: RequestId<'a>,
         result: &'a T,
     }
-    let mut out = Vec::with_capacity(512);
+    let mut out = Vec::with_capacity(1024);
     serde_json::to_writer(&mut out, &Message { jsonrpc: "2.0", id, result })?;
     Ok(out)
 }
