@@ -129,11 +129,21 @@ impl Typed {
         String::from_utf8_lossy(&self.screen.lock().unwrap()).into_owned()
     }
 
-    /// Types a line when it is asked for.
+    /// Types a line when it is asked for. Switching the echo off drops what was typed before, so that is waited for, too.
     fn answer(&mut self, question: &str, line: &str) {
-        let asked = patiently(|| self.shown().contains(question).then_some(()));
+        let asked = patiently(|| (self.shown().contains(question) && self.is_listening()).then_some(()));
         assert!(asked.is_some(), "it never asked: {}", self.shown());
         writeln!(self.keys.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    /// Whether the terminal shows nothing of what is typed.
+    fn is_listening(&self) -> bool {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let child = fs::read_to_string(children).unwrap_or_default();
+        let Some(child) = child.split_whitespace().next() else { return false };
+        let Ok(terminal) = fs::File::open(format!("/proc/{child}/fd/2")) else { return false };
+        rustix::termios::tcgetattr(terminal)
+            .is_ok_and(|modes| !modes.local_modes.contains(rustix::termios::LocalModes::ECHO))
     }
 
     fn ends(mut self) -> (i32, String) {
