@@ -7,7 +7,7 @@ use std::time::Duration;
 use model::{CredentialRef, SecretLocation};
 
 use super::secrets::{Sources, secret_location};
-use crate::files::{must_exist, must_lie_outside};
+use crate::files::{must_be_private, must_exist, must_lie_outside};
 use crate::forms::{self, Wrong};
 use crate::node::{Node, Place, Table};
 
@@ -125,7 +125,8 @@ pub(super) fn read(table: &Table<'_>, state: &Path) -> Option<CcpConfig> {
 
 fn identity(table: &Table<'_>, state: &Path) -> Option<CcpIdentity> {
     let secret = |node: &Node<'_>| {
-        let path = file(node)?;
+        let path = node.path()?;
+        must_be_private(&node.place, &path);
         must_lie_outside(&node.place, &path, state);
         Some(path)
     };
