@@ -149,7 +149,7 @@ async fn a_network_that_is_blocked_by_a_reload_ends_the_call_that_goes_through_i
     assert_eq!(reloaded.exit, 0, "{reloaded:?}");
     let answer = running.await.unwrap();
     assert_eq!(answer.structured()["code"], "denied.policy_changed", "{answer:?}");
-    assert!(answer.text().contains("`127.0.0.1` may not be dialled any more"), "{}", answer.text());
+    assert!(answer.text().contains("does not let `web1` be dialled at `127.0.0.1`"), "{}", answer.text());
     let refused = run(&client, json!({})).await;
     assert_eq!(refused.structured()["code"], "denied.network", "{refused:?}");
     assert!(chain.gateway.terminate().success());
