@@ -21,6 +21,7 @@ pub mod schema;
 mod shape;
 mod structure;
 pub mod templates;
+mod text;
 
 pub use configuration::{
     AgentSocket, ApiKeyHash, Audit, CcpAccount, CcpConfig, CcpCriteria, CcpIdentity, Configuration,

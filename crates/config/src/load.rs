@@ -16,6 +16,7 @@ use crate::forms::{Wrong, printable};
 use crate::node::{Place, Table, TextFile};
 use crate::rules::{WrittenCedar, WrittenRule};
 use crate::shape::Key;
+use crate::text::Text;
 use crate::{Configuration, inventory, keys, rules, structure};
 
 /// All files, checked. Immutable; a reload makes another.
@@ -102,11 +103,11 @@ fn roots<'a>(
 }
 
 fn parse<'a>(file: &'a TextFile, report: &'a Report) -> Option<Spanned<DeTable<'a>>> {
-    let (document, errors) = DeTable::parse_recoverable(&file.text);
+    let (document, errors) = DeTable::parse_recoverable(file.text.as_str());
     for error in &errors {
         // The error's own text quotes the line; its message does not.
         let span = error.span().unwrap_or(0..0);
-        let message = match (error.message(), file.text.get(span.clone())) {
+        let message = match (error.message(), file.text.as_str().get(span.clone())) {
             ("duplicate key", Some(key)) => format!("the key `{}` is written twice", printable(key)),
             (message, _) => format!("not TOML: {message}"),
         };
@@ -252,7 +253,8 @@ fn read_file(path: &Path, report: &Report) -> Option<TextFile> {
     let shown = path.to_owned();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-    let file = |text| TextFile { shown, folder, text, exposure: Exposure::of(path, &metadata) };
+    let file =
+        |text| TextFile { shown, folder, text: Text::new(text), exposure: Exposure::of(path, &metadata) };
     match String::from_utf8(bytes) {
         Ok(text) => Some(file(text)),
         Err(error) => {
@@ -280,7 +282,7 @@ fn fingerprint<'a>(files: impl Iterator<Item = &'a TextFile>) -> String {
     let mut hash = Sha256::new();
     for file in files {
         let name = file.shown.as_os_str().as_encoded_bytes();
-        for part in [name, file.text.as_bytes()] {
+        for part in [name, file.text.as_str().as_bytes()] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

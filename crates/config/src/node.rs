@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 use crate::diagnostic::{Diagnostic, Report, Severity};
 use crate::forms::{self, Wrong};
 use crate::shape::{Key, Kind};
+use crate::text::Text;
 
 /// A file's text, and where it lies.
 #[derive(Debug)]
@@ -21,7 +22,7 @@ pub(crate) struct TextFile {
     /// The absolute folder that relative paths in it start from.
     pub(crate) folder: PathBuf,
     /// What it holds.
-    pub(crate) text: String,
+    pub(crate) text: Text,
     /// Who may read it, for the secrets written in it.
     pub(crate) exposure: crate::exposure::Exposure,
 }
@@ -29,17 +30,8 @@ pub(crate) struct TextFile {
 impl TextFile {
     /// Line and column, both from 1, of a byte offset.
     pub(crate) fn position(&self, offset: usize) -> (u32, u32) {
-        position(&self.text, offset)
+        self.text.position(offset)
     }
-}
-
-/// Line and column, both from 1, of a byte offset.
-pub(crate) fn position(text: &str, offset: usize) -> (u32, u32) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count();
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
-    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).saturating_add(1);
-    (count(line), count(column))
 }
 
 /// Where something is written.

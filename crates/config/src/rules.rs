@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use model::{CredentialPattern, Target};
 use policy::{CedarFile, LintWarning, RawRules, Rule, RuleProblem, Snapshot, ToolFacts, Vocabulary};
@@ -13,7 +12,8 @@ use crate::Loaded;
 use crate::configuration::Sources;
 use crate::diagnostic::{Diagnostic, Diagnostics, Report, Severity};
 use crate::forms::{Wrong, printable};
-use crate::node::{Node, Place, Table, TextFile, position};
+use crate::node::{Node, Place, Table, TextFile};
+use crate::text::Text;
 
 /// A checked rule, and where it is written.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct WrittenCedar {
 #[derive(Debug, Clone)]
 struct Origin {
     path: PathBuf,
-    text: Arc<str>,
+    text: Text,
     span: Range<usize>,
 }
 
@@ -62,7 +62,10 @@ pub(crate) fn read(files: &[Table<'_>], sources: &Sources) -> Vec<WrittenRule> {
 /// Takes a Cedar file over; the policy crate checks it.
 pub(crate) fn cedar(file: &TextFile) -> WrittenCedar {
     let name = file.shown.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    WrittenCedar { file: CedarFile { name, text: file.text.clone() }, origin: Origin::of(file, 0..0) }
+    WrittenCedar {
+        file: CedarFile { name, text: file.text.as_str().to_owned() },
+        origin: Origin::of(file, 0..0),
+    }
 }
 
 impl Loaded {
@@ -118,7 +121,7 @@ impl Loaded {
         };
         let (line, column) = place.map_or((0, 0), |(origin, _)| {
             let span = finding.span.as_ref().unwrap_or(&origin.span);
-            position(&origin.text, span.start)
+            origin.text.position(span.start)
         });
         Diagnostic {
             file: place.map_or_else(|| self.configuration.policy.clone(), |(origin, _)| origin.path.clone()),
@@ -137,7 +140,7 @@ impl Loaded {
 
 impl Origin {
     fn of(file: &TextFile, span: Range<usize>) -> Self {
-        Self { path: file.shown.clone(), text: Arc::from(file.text.as_str()), span }
+        Self { path: file.shown.clone(), text: file.text.clone(), span }
     }
 }
 
@@ -199,7 +202,7 @@ fn check_sources(table: &Table<'_>, sources: &Sources) {
 }
 
 fn parse(file: &Table<'_>, tables: &[Table<'_>]) -> Vec<WrittenRule> {
-    let raw: RawRules = match toml::from_str(&file.place.file.text) {
+    let raw: RawRules = match toml::from_str(file.place.file.text.as_str()) {
         Ok(raw) => raw,
         // The structure has been checked, so only a gap between that check and the policy crate ends here.
         Err(error) => {
