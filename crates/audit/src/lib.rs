@@ -1,6 +1,6 @@
 //! The journal: intent before the act, completion before the answer, a chain an outsider can verify.
 //!
-//! One thread writes; requests wait for it and are never answered without their record. The format is in
+//! One writes at a time, a thread or a request that has its turn; no request is answered without its record. The format is in
 //! `docs/audit-format.md`. Nothing here reads a clock or draws randomness by itself.
 
 mod body;
