@@ -194,18 +194,10 @@ pub(crate) fn host_address(text: &str) -> Result<String, Wrong> {
     Ok(text.to_owned())
 }
 
-/// Whether resolvers could only read it as a name: a last label of digits would be an address to some.
+/// Whether it is a host's name, with a dot at its end or without.
 fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    let last = name.rsplit('.').next().unwrap_or_default();
-    let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
-    name.len() <= 253 && name.split('.').all(label) && !numeric
+    name.len() <= 253 && model::is_host_name(name)
 }
 
 /// What a `Host` header may say: a name or literal address, with a port or without.

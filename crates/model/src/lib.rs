@@ -40,5 +40,5 @@ pub use path::{LexicalPath, NotLexical};
 pub use principal::Principal;
 pub use question::{Abilities, Ability, Asked, ClientInput, NeedsInput, Question, Turn, Void};
 pub use secret::{LiteralSecret, Secret};
-pub use target::{Target, TargetKind};
+pub use target::{Target, TargetKind, is_host_name};
 pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};

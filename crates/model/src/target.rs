@@ -82,16 +82,21 @@ pub(crate) fn one_spelling(address: &str) -> Option<String> {
         return one.then(|| literal.to_string());
     }
     let name = address.strip_suffix('.').unwrap_or(address).to_ascii_lowercase();
+    (name.len() <= 128 && is_host_name(&name)).then_some(name)
+}
+
+/// Whether a text without a dot at its end has labels that resolvers could only read as a name, whatever its length. To some
+/// of them a last label of digits makes an address: `2130706433` is `127.0.0.1`.
+pub fn is_host_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    // To some resolvers a last label of digits makes an address: `2130706433` is `127.0.0.1`.
     let last = name.rsplit('.').next().unwrap_or_default();
     let numeric = last.starts_with("0x") || last.bytes().all(|b| b.is_ascii_digit());
-    (name.len() <= 128 && name.split('.').all(label) && !numeric).then_some(name)
+    name.split('.').all(label) && !numeric
 }
 
 #[cfg(test)]
