@@ -1,9 +1,7 @@
 //! `operator:impersonate`: the right to call tools as another principal.
 
 use async_trait::async_trait;
-use model::{
-    Action, Answer, CredentialUse, Failure, Limits, Outcome, SubAction, Target, Tier, ToolName, ToolSet,
-};
+use model::{Action, Answer, Failure, Outcome, Tier, ToolName, ToolSet};
 use serde_json::{Map, Value, json};
 use tools::{Annotations, Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
 
@@ -40,17 +38,7 @@ impl Tool for Impersonate {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: self.spec.tier,
-            target: Target::gateway(),
-            parts: vec![SubAction::Whole],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits::default(),
-            arguments: Value::Object(arguments.clone()),
-        })
+        Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

@@ -5,10 +5,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{
-    Action, Answer, ClientInput, CredentialUse, ErrorCode, Failure, Limits, Outcome, SubAction, Target, Tier,
-    ToolName, ToolSet,
-};
+use model::{Action, Answer, ClientInput, ErrorCode, Failure, Outcome, Tier, ToolName, ToolSet};
 use serde_json::{Map, Value, json};
 use tools::{Annotations, Field, Kind, Offer, Scene, Schema, Tool, ToolRun, ToolSpec};
 
@@ -71,17 +68,9 @@ impl Tool for GetPrompt {
         self.check(name, &filled)?;
         let (answers, carried) =
             scene.input.map(|input| (input.answers.clone(), input.carried.clone())).unwrap_or_default();
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: Tier::Read,
-            target: Target::gateway(),
-            parts: vec![SubAction::Whole],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits::default(),
-            arguments: json!({ "name": name, "arguments": filled, "answers": answers, "carried": carried }),
-        })
+        Ok(self
+            .spec
+            .on_gateway(json!({ "name": name, "arguments": filled, "answers": answers, "carried": carried })))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

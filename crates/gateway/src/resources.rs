@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use model::{
-    Action, Answer, Content, CredentialUse, ErrorCode, Failure, Host, Limits, Outcome, ResourceBody,
-    ResourceContent, SubAction, Target, Tier, ToolName, ToolSet,
+    Action, Answer, Content, ErrorCode, Failure, Host, Outcome, ResourceBody, ResourceContent, Tier,
+    ToolName, ToolSet,
 };
 use serde_json::{Map, Value, json};
 use tools::{
@@ -89,17 +89,7 @@ impl Tool for ReadResource {
             .ok_or_else(|| Failure::new(ErrorCode::InputInvalid, "there is no such resource"))?;
         // What is read was decided by what is visible, so it is settled here; `run` only hands it on.
         let content = to_json(&content);
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: Tier::Read,
-            target: Target::gateway(),
-            parts: vec![SubAction::Whole],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits::default(),
-            arguments: content,
-        })
+        Ok(self.spec.on_gateway(content))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

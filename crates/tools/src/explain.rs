@@ -5,7 +5,7 @@ use model::{Action, Answer, ErrorCode, Failure, Outcome, Tier};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Listing, required};
-use crate::whoami::{joined, on_gateway};
+use crate::whoami::joined;
 use crate::{DryRun, Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
 
 /// The tool.
@@ -41,7 +41,7 @@ impl Tool for Explain {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(on_gateway(&self.spec, arguments))
+        Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

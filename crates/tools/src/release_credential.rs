@@ -5,7 +5,6 @@ use model::{Action, Answer, Failure, Outcome, Tier};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::{Listing, handle, required};
-use crate::whoami::on_gateway;
 use crate::{Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
 
 /// The tool.
@@ -43,7 +42,7 @@ impl Tool for ReleaseCredential {
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
         handle(required(arguments, "handle")?)?;
-        Ok(on_gateway(&self.spec, arguments))
+        Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

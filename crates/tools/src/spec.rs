@@ -6,8 +6,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use broker::Lease;
 use model::{
-    Abilities, Action, Answer, ClientInput, ErrorCode, Failure, Host, Inventory, Outcome, Target, Tier,
-    ToolName, ToolSet,
+    Abilities, Action, Answer, ClientInput, CredentialUse, ErrorCode, Failure, Host, Inventory, Limits,
+    Outcome, SubAction, Target, Tier, ToolName, ToolSet,
 };
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,23 @@ pub struct ToolSpec {
     pub annotations: Annotations,
     /// The audit event its completion is recorded as.
     pub event: &'static str,
+}
+
+impl ToolSpec {
+    /// An action of this tool on the gateway itself, without parts and without a credential.
+    pub fn on_gateway(&self, arguments: Value) -> Action {
+        Action {
+            tool: self.name.clone(),
+            set: self.set.clone(),
+            tier: self.tier,
+            target: Target::gateway(),
+            parts: vec![SubAction::Whole],
+            command: None,
+            credential: CredentialUse::None,
+            limits: Limits::default(),
+            arguments,
+        }
+    }
 }
 
 /// Hints for clients, derived from the tier and corrected per tool. No decision rests on them.

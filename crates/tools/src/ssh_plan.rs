@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use crate::arguments::Listing;
 use crate::explain::{dry_run_schema, outcome, render_dry_run};
-use crate::whoami::on_gateway;
 use crate::{Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
 
 /// The tool.
@@ -42,7 +41,7 @@ impl Tool for SshPlan {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(on_gateway(&self.spec, arguments))
+        Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

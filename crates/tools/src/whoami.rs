@@ -1,7 +1,7 @@
 //! `whoami`: what a principal may know of itself.
 
 use async_trait::async_trait;
-use model::{Action, Answer, CredentialUse, Failure, Limits, Outcome, SubAction, Target, Tier};
+use model::{Action, Answer, Failure, Outcome, Tier};
 use serde_json::{Map, Value, json};
 
 use crate::arguments::Listing;
@@ -45,7 +45,7 @@ impl Tool for Whoami {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(on_gateway(&self.spec, arguments))
+        Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
@@ -62,21 +62,6 @@ impl Tool for Whoami {
             joined(values.get("tools"))
         );
         Answer { text, structured: Value::Object(values.clone()), is_error: false, ..Answer::default() }
-    }
-}
-
-/// An action on the gateway itself, without parts and without a credential.
-pub(crate) fn on_gateway(spec: &ToolSpec, arguments: &Map<String, Value>) -> Action {
-    Action {
-        tool: spec.name.clone(),
-        set: spec.set.clone(),
-        tier: spec.tier,
-        target: Target::gateway(),
-        parts: vec![SubAction::Whole],
-        command: None,
-        credential: CredentialUse::None,
-        limits: Limits::default(),
-        arguments: Value::Object(arguments.clone()),
     }
 }
 

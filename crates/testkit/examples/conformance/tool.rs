@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway::Entry;
-use model::{
-    Action, Answer, ClientInput, CredentialUse, Failure, Limits, Outcome, SubAction, Target, Tier, ToolName,
-    ToolSet,
-};
+use model::{Action, Answer, ClientInput, Failure, Outcome, Tier, ToolName, ToolSet};
 use policy::ToolFacts;
 use serde_json::{Map, Value, json};
 use tools::{Annotations, Field, Kind, Scene, Schema, Tool, ToolRun, ToolSpec};
@@ -81,17 +78,9 @@ impl Tool for FixtureTool {
     fn resolve(&self, arguments: &Map<String, Value>, scene: Scene<'_>) -> Result<Action, Failure> {
         let ClientInput { answers, carried } = scene.input.cloned().unwrap_or_default();
         let can = (scene.abilities.form, scene.abilities.sample);
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: self.spec.tier,
-            target: Target::gateway(),
-            parts: vec![SubAction::Whole],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits::default(),
-            arguments: json!({ "arguments": arguments, "answers": answers, "carried": carried, "can": can }),
-        })
+        Ok(self.spec.on_gateway(
+            json!({ "arguments": arguments, "answers": answers, "carried": carried, "can": can }),
+        ))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
