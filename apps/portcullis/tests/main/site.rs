@@ -116,7 +116,7 @@ impl Site {
 
     /// The journal's entries, in order.
     pub(crate) fn journal(&self) -> Vec<Value> {
-        journal(&self.installed.path("state/journal"))
+        journal_of(&self.installed)
     }
 
     /// Offline verification, which must find the journal whole, without open calls.
@@ -142,9 +142,12 @@ pub(crate) fn verify(installed: &Installed) -> Value {
     report
 }
 
-fn journal(folder: &Path) -> Vec<Value> {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+/// The journal's entries, in order.
+pub(crate) fn journal_of(installed: &Installed) -> Vec<Value> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(installed.path("state/journal"))
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
     files.sort();
     let texts = files.iter().map(|file| std::fs::read_to_string(file).unwrap());
