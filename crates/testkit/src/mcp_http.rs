@@ -105,6 +105,25 @@ impl McpHttp {
         }
     }
 
+    /// Hears what the server says unasked, as a client of its era does: on the session's stream, or by
+    /// `subscriptions/listen` for these `notifications`. Goes on until the server ends it; what comes is kept as
+    /// notifications.
+    pub async fn listen(&self, notifications: &Value) -> Result<(), McpFailure> {
+        if self.era == Era::Modern {
+            let params = json!({ "notifications": notifications });
+            return self.request("subscriptions/listen", &params).await.map(|_| ());
+        }
+        let owned = self.headers(&Value::Null);
+        let headers: Vec<_> = owned.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let opened = self.http.open("GET", self.http.path(), &headers, Bytes::new()).await;
+        let (connection, response) = opened.map_err(McpFailure::Broken)?;
+        match response.status().as_u16() {
+            // No response has this id, so it is read to its end.
+            200 => self.read_stream(connection, response, u64::MAX).await.map(|_| ()),
+            status => Err(McpFailure::Http { status, body: String::new() }),
+        }
+    }
+
     /// What came beside results so far, such as progress; empties the list.
     pub fn take_notifications(&self) -> Vec<Value> {
         std::mem::take(&mut self.notifications.lock().unwrap())

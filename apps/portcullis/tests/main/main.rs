@@ -13,6 +13,7 @@ mod audit;
 mod bad_input;
 mod bytes;
 mod canary;
+mod changes;
 mod check;
 mod clients;
 mod cyberark;
