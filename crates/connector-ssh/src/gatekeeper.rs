@@ -8,7 +8,7 @@ use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelOpenFailure, Names};
 
 use crate::algorithms;
-use crate::known_hosts::{KnownHosts, Shown, Standing};
+use crate::known_hosts::{KnownAs, KnownHosts, Shown, Standing};
 
 /// Most banners that are looked at before a login; more end the connection.
 const MOST_BANNERS: u32 = 64;
@@ -26,10 +26,8 @@ pub(crate) enum KeyCheck {
     Known {
         /// The entries.
         hosts: Arc<KnownHosts>,
-        /// The address as the inventory writes it.
-        address: String,
-        /// The port.
-        port: u16,
+        /// Whose keys they are looked up for.
+        host: KnownAs,
         /// When: certificates are valid for a time.
         now: Timestamp,
         /// Whether unknown and changed keys are accepted with a warning.
@@ -93,22 +91,20 @@ impl Gatekeeper {
     }
 
     fn judge(&self, shown: &Shown) -> Result<bool, Broken> {
-        let (hosts, address, port, now, insecure) = match &self.check {
-            KeyCheck::Known { hosts, address, port, now, insecure } => {
-                (hosts, address, *port, *now, *insecure)
-            }
+        let (hosts, host, now, insecure) = match &self.check {
+            KeyCheck::Known { hosts, host, now, insecure } => (hosts, host, *now, *insecure),
             KeyCheck::Scan => return Ok(false),
         };
         algorithms::acceptable(shown.key()).map_err(Broken::Weak)?;
-        let standing = hosts.judge(address, port, shown, now);
+        let standing = hosts.judge(host, shown, now);
         let refused = match standing {
             Standing::Trusted => return Ok(true),
             Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Uncertified { .. }
                 if insecure =>
             {
                 tracing::warn!(
-                    address,
-                    port,
+                    address = host.address(),
+                    port = host.port(),
                     fingerprint = shown.fingerprint(),
                     "host key accepted without being known: `insecure = [\"hostkey\"]`"
                 );

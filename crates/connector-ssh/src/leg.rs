@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dial::{self, Resolver};
 use crate::gatekeeper::{Broken, Gatekeeper, KeyCheck, Seen};
-use crate::known_hosts::{KnownHosts, Shown, Standing};
+use crate::known_hosts::{KnownAs, KnownHosts, Shown, Standing};
 use crate::leash::{Allowance, Leashed};
 use crate::login::{Login, account};
 use crate::settings::SshSettings;
@@ -31,8 +31,8 @@ pub(crate) struct Leg<'a> {
     pub(crate) key: Option<CredentialKey>,
     login: Login<'a>,
     places: Vec<Place>,
-    /// What its host key is known under.
-    known_as: String,
+    /// What its host key is looked up under.
+    known_as: KnownAs,
 }
 
 /// Where a host is, as it is dialled.
@@ -51,9 +51,8 @@ pub(crate) struct Link {
     pub(crate) place: Place,
     pub(crate) user: String,
     pub(crate) host_key: Shown,
-    /// What it was known under.
-    pub(crate) known_as: String,
-    pub(crate) port: u16,
+    /// What it is looked up under.
+    pub(crate) known_as: KnownAs,
     /// Which secret it was made with.
     pub(crate) key: Option<CredentialKey>,
     pub(crate) seen: Arc<Seen>,
@@ -116,7 +115,7 @@ impl<'a> Leg<'a> {
         let user = account(host, credential)?;
         let login = Login::prepare(&credential.material, &user, host, ground.now).await?;
         let places = places(host, behind, ground).await?;
-        let known_as = known_as(host, behind, ground.known);
+        let known_as = KnownAs::new(&host.address, host.port, behind.map(|bastion| bastion.name.as_str()));
         Ok(Self { host, user, key, login, places, known_as })
     }
 
@@ -218,7 +217,6 @@ impl<'a> Leg<'a> {
             user: self.user.clone(),
             host_key,
             known_as: self.known_as.clone(),
-            port: host.port,
             key: self.key.clone(),
             seen,
             allowance,
@@ -228,16 +226,15 @@ impl<'a> Leg<'a> {
     fn key_check(&self, ground: &Ground<'_>) -> KeyCheck {
         KeyCheck::Known {
             hosts: Arc::clone(ground.known),
-            address: self.known_as.clone(),
-            port: self.host.port,
+            host: self.known_as.clone(),
             now: ground.now,
             insecure: ground.settings.insecure_hostkey && self.host.declared,
         }
     }
 
     fn config(&self, known: &KnownHosts) -> Arc<Config> {
-        let certificates = known.has_authority(&self.known_as, self.host.port);
-        let known = known.algorithms(&self.known_as, self.host.port);
+        let certificates = known.has_authority(&self.known_as);
+        let known = known.algorithms(&self.known_as);
         Arc::new(Config {
             client_id: russh::SshId::Standard("SSH-2.0-portcullis".into()),
             preferred: algorithms::offered(&known, certificates),
@@ -254,7 +251,7 @@ impl Link {
 
     /// Whether its host key is a known one still.
     pub(crate) fn is_trusted(&self, known: &KnownHosts, now: Timestamp, insecure: bool) -> bool {
-        match known.judge(&self.known_as, self.port, &self.host_key, now) {
+        match known.judge(&self.known_as, &self.host_key, now) {
             Standing::Trusted => true,
             Standing::Unknown { .. } | Standing::Changed { .. } | Standing::Uncertified { .. } => insecure,
             Standing::Revoked { .. } => false,
@@ -274,12 +271,4 @@ async fn places(host: &Host, behind: Option<&Host>, ground: &Ground<'_>) -> Resu
             Ok(admitted.into_iter().map(Place::Address).collect())
         }
     }
-}
-
-/// What the host key is looked up under: the address, or behind a jump host `ADDRESS%JUMPHOST` where known hosts have
-/// that, because two networks behind two jump hosts may use one address for two machines.
-fn known_as(host: &Host, behind: Option<&Host>, known: &KnownHosts) -> String {
-    let scoped = behind.map(|bastion| format!("{}%{}", host.address, bastion.name));
-    let is_known = |name: &String| !known.algorithms(name, host.port).is_empty();
-    scoped.filter(is_known).unwrap_or_else(|| host.address.clone())
 }

@@ -27,7 +27,7 @@ mod way;
 pub use connector::SshConnector;
 pub use dial::Resolver;
 pub use known_hosts::{
-    AuthorityLine, BadCertificate, Entry, HostKeyFiles, KnownHosts, KnownHostsError, Shown, Standing,
+    AuthorityLine, BadCertificate, Entry, HostKeyFiles, KnownAs, KnownHosts, KnownHostsError, Shown, Standing,
 };
 pub use login::{AgentDoubt, examine_agent};
 pub use scan::{ScanError, ScannedKey, scan};

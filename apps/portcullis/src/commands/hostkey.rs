@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use config::Loaded;
-use connector_ssh::{KnownHosts, ScannedKey, scan};
+use connector_ssh::{KnownAs, KnownHosts, ScannedKey, scan};
 use model::TargetName;
 use serde_json::{Map, Value, json};
 
@@ -50,6 +50,12 @@ impl Named {
             },
             None => Self { address: host.host.clone(), port: host.port.unwrap_or(22), behind: None },
         }
+    }
+
+    /// Every name that a line may have for it.
+    fn names(&self) -> Vec<String> {
+        let behind = self.behind.as_ref().map(TargetName::as_str);
+        KnownAs::new(&self.address, self.port, behind).every_name()
     }
 
     /// The first field of a known hosts line.
@@ -262,10 +268,10 @@ fn revoke(
     output: Output,
 ) -> Result<Exit, Stop> {
     let loaded = loaded(global, output)?;
-    let named = host.map(|host| Named::find(&loaded, host).name());
+    let named = host.map(|host| Named::find(&loaded, host));
     let known = KnownHosts::load(&loaded.configuration.known_hosts).map_err(Stop::configuration)?;
     let is_meant = |entry: &&connector_ssh::Entry| match &named {
-        Some(name) => entry.covers(name) && !entry.is_authority(),
+        Some(named) => !entry.is_authority() && named.names().iter().any(|name| entry.covers(name)),
         None => true,
     };
     let mut fingerprints: Vec<String> = known
@@ -279,7 +285,7 @@ fn revoke(
     fingerprints.sort();
     fingerprints.dedup();
     if fingerprints.is_empty() {
-        let of = named.map_or_else(String::new, |name| format!(" of {name}"));
+        let of = named.map_or_else(String::new, |named| format!(" of {}", named.name()));
         return Err(Stop::failed(format!("no such key{of} is known"))
             .with_hint("`portcullis hostkey list` shows the known keys"));
     }

@@ -7,6 +7,7 @@
 mod certificate;
 mod entry;
 mod files;
+mod known_as;
 mod shown;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ pub(crate) use self::certificate::{in_time, names as principals};
 pub use self::entry::Entry;
 use self::entry::Unusable;
 pub use self::files::HostKeyFiles;
+pub use self::known_as::KnownAs;
 pub use self::shown::Shown;
 
 /// A known hosts file larger than this is refused.
@@ -100,19 +102,21 @@ impl KnownHosts {
         Ok(all)
     }
 
-    /// What is known about what a host `shown` on this address, as the inventory writes it, and port, at this time.
+    /// What is known about what a host has `shown`, at this time.
     ///
     /// As OpenSSH does: a certificate whose authority is not known, or that does not pass, is looked at once more as
-    /// the bare key it holds, which may be known by itself.
-    pub fn judge(&self, address: &str, port: u16, shown: &Shown, now: Timestamp) -> Standing {
-        let (name, bare) = names(address, port);
+    /// the bare key it holds, which may be known by itself. A revoked key is so under every name of the host, also under
+    /// one that nothing else is looked up by.
+    pub fn judge(&self, host: &KnownAs, shown: &Shown, now: Timestamp) -> Standing {
+        let (name, bare) = self.names(host);
         let certificate = shown.certificate();
         let in_it = |entry: &Entry| {
             entry.has_key(shown.key().key_data())
                 || certificate.is_some_and(|c| entry.has_key(c.signature_key()))
         };
+        let of_host = host.every_name();
         let revoked =
-            |entry: &&Entry| entry.revokes() && in_it(entry) && (entry.covers(&name) || entry.covers(&bare));
+            |entry: &&Entry| entry.revokes() && in_it(entry) && of_host.iter().any(|name| entry.covers(name));
         if let Some(by) = self.entries.iter().find(revoked) {
             return Standing::Revoked { by: Box::new(by.clone()) };
         }
@@ -133,8 +137,8 @@ impl KnownHosts {
     }
 
     /// Whether some authority may vouch for this host, so that a certificate is worth asking for.
-    pub fn has_authority(&self, address: &str, port: u16) -> bool {
-        let (name, bare) = names(address, port);
+    pub fn has_authority(&self, host: &KnownAs) -> bool {
+        let (name, bare) = self.names(host);
         self.entries.iter().any(|e| e.is_authority() && (e.covers(&name) || e.covers(&bare)))
     }
 
@@ -146,8 +150,7 @@ impl KnownHosts {
     }
 
     fn bare_key(&self, name: &str, bare: &str, key: &KeyData) -> Standing {
-        let plain = |entry: &&Entry| entry.marker.is_none();
-        let known: Vec<&Entry> = self.entries.iter().filter(plain).filter(|e| e.covers(name)).collect();
+        let known: Vec<&Entry> = self.plain(name).collect();
         if known.iter().any(|entry| entry.has_key(key)) {
             return Standing::Trusted;
         }
@@ -155,23 +158,32 @@ impl KnownHosts {
             return Standing::Changed { known: known.into_iter().cloned().collect() };
         }
         // As OpenSSH does: the very key that is known without a port is trusted on any port.
-        if self.entries.iter().filter(plain).any(|e| e.covers(bare) && e.has_key(key)) {
+        if self.plain(bare).any(|entry| entry.has_key(key)) {
             return Standing::Trusted;
         }
         let authority = |e: &Entry| e.is_authority() && (e.covers(name) || e.covers(bare));
         Standing::Unknown { authority: self.entries.iter().any(authority) }
     }
 
-    /// The algorithms of the keys that are known for this address, so that they are asked for first.
-    pub fn algorithms(&self, address: &str, port: u16) -> Vec<Algorithm> {
-        let (name, bare) = names(address, port);
-        let plain = || self.entries.iter().filter(|entry| entry.marker.is_none());
-        let exact: Vec<_> = plain().filter(|e| e.covers(&name)).map(|e| e.key.algorithm()).collect();
-        if exact.is_empty() {
-            plain().filter(|e| e.covers(&bare)).map(|e| e.key.algorithm()).collect()
-        } else {
-            exact
-        }
+    /// The algorithms of the keys that are known for this host, so that they are asked for first.
+    pub fn algorithms(&self, host: &KnownAs) -> Vec<Algorithm> {
+        let (name, bare) = self.names(host);
+        let of = |name: &str| self.plain(name).map(|entry| entry.key.algorithm()).collect::<Vec<_>>();
+        let exact = of(&name);
+        if exact.is_empty() { of(&bare) } else { exact }
+    }
+
+    /// The name that entries of this host have, and the one without a port: behind a jump host its own, where a key is
+    /// known under that, else the plain one.
+    fn names(&self, host: &KnownAs) -> (String, String) {
+        let own =
+            host.scoped().filter(|(name, bare)| [name, bare].iter().any(|n| self.plain(n).next().is_some()));
+        own.unwrap_or_else(|| host.plain())
+    }
+
+    /// The lines of trusted keys that speak of this name.
+    fn plain<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.entries.iter().filter(move |entry| entry.marker.is_none() && entry.covers(name))
     }
 
     /// Every usable entry, in order.
@@ -244,13 +256,6 @@ fn patterns(hosts: &str) -> Option<&str> {
         && !hosts.starts_with(['@', '#', '|'])
         && hosts.chars().all(|c| c.is_ascii_graphic());
     fit.then_some(hosts)
-}
-
-/// The name that entries of this host have, and the one without a port.
-fn names(address: &str, port: u16) -> (String, String) {
-    let bare = address.to_ascii_lowercase();
-    let name = if port == 22 { bare.clone() } else { format!("[{bare}]:{port}") };
-    (name, bare)
 }
 
 fn read(file: &Path) -> Result<Option<Vec<u8>>, KnownHostsError> {

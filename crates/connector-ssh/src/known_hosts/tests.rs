@@ -6,7 +6,7 @@ use model::Timestamp;
 use proptest::prelude::*;
 use russh::keys::PublicKey;
 
-use super::{HostKeyFiles, KnownHosts, Shown, Standing};
+use super::{HostKeyFiles, KnownAs, KnownHosts, Shown, Standing};
 
 const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
 const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
@@ -21,7 +21,11 @@ fn at() -> Timestamp {
 
 impl KnownHosts {
     fn lookup(&self, address: &str, port: u16, key: &PublicKey) -> Standing {
-        self.judge(address, port, &Shown::bare(key.clone()), at())
+        self.behind(address, port, None, key)
+    }
+
+    fn behind(&self, address: &str, port: u16, behind: Option<&str>, key: &PublicKey) -> Standing {
+        self.judge(&KnownAs::new(address, port, behind), &Shown::bare(key.clone()), at())
     }
 }
 
@@ -40,7 +44,11 @@ fn load(files: &[&str]) -> Result<KnownHosts, super::KnownHostsError> {
 }
 
 fn standing(files: &[&str], address: &str, port: u16, offered: &str) -> &'static str {
-    match load(files).unwrap().lookup(address, port, &key(offered)) {
+    word(&load(files).unwrap().lookup(address, port, &key(offered)))
+}
+
+fn word(standing: &Standing) -> &'static str {
+    match standing {
         Standing::Trusted => "trusted",
         Standing::Unknown { authority: false } => "unknown",
         Standing::Unknown { authority: true } => "authority",
@@ -118,6 +126,50 @@ fn a_revoked_key_stays_revoked() {
     assert_eq!(standing(&[&trusted, &format!("@revoked web2 {A}\n")], "web1", 22, A), "trusted");
     // Revoked without a port, met on one.
     assert_eq!(standing(&[&format!("[web1]:2222 {A}\n@revoked web1 {A}\n")], "web1", 2222, A), "revoked");
+}
+
+/// Behind a jump host a machine has two names, and on a port each has two forms. Its key may be known by any of them and
+/// revoked by any other.
+#[test]
+fn a_key_that_is_revoked_under_one_name_of_a_host_is_so_under_all_of_them() {
+    let forms = |port: u16| {
+        ["10.0.0.5", "10.0.0.5%bastion"]
+            .into_iter()
+            .flat_map(move |bare| [bare.to_owned(), format!("[{bare}]:{port}")])
+    };
+    for port in [22, 2222] {
+        for (known, revoked) in
+            forms(port).flat_map(|known| forms(port).map(move |revoked| (known.clone(), revoked)))
+        {
+            let known_hosts =
+                |revoked: &str| load(&[&format!("{known} {A}\n@revoked {revoked} {A}\n")]).unwrap();
+            let stands = |known: &KnownHosts| word(&known.behind("10.0.0.5", port, Some("Bastion"), &key(A)));
+            assert_eq!(stands(&known_hosts(&revoked)), "revoked", "{known} {revoked} {port}");
+            // What is said of another machine is not said of this one.
+            for other in ["10.0.0.5%elsewhere", "10.0.0.6", "[10.0.0.5]:2223", "[10.0.0.5%bastion]:2223"] {
+                assert_ne!(stands(&known_hosts(other)), "revoked", "{known} {other} {port}");
+            }
+        }
+    }
+    // Directly it is another machine.
+    let scoped = load(&[&format!("10.0.0.5 {A}\n@revoked 10.0.0.5%bastion {A}\n")]).unwrap();
+    assert_eq!(word(&scoped.lookup("10.0.0.5", 22, &key(A))), "trusted");
+}
+
+#[test]
+fn behind_a_jump_host_its_own_name_counts_where_a_key_is_known_under_it() {
+    let both = load(&[&format!("10.0.0.5 {A}\n10.0.0.5%bastion {B}\n")]).unwrap();
+    let at = |behind, offered| word(&both.behind("10.0.0.5", 22, behind, &key(offered)));
+    assert_eq!([at(None, A), at(None, B)], ["trusted", "changed"]);
+    assert_eq!([at(Some("bastion"), A), at(Some("bastion"), B)], ["changed", "trusted"]);
+    assert_eq!([at(Some("other"), A), at(Some("other"), B)], ["trusted", "changed"]);
+    // Known without a port, met on one; a line that revokes or vouches is none by which a key is known.
+    let ported =
+        load(&[&format!("10.0.0.5%bastion {B}\n@revoked 10.0.0.5%other {B}\n[10.0.0.5]:2222 {A}\n")])
+            .unwrap();
+    let at = |behind, offered| word(&ported.behind("10.0.0.5", 2222, behind, &key(offered)));
+    assert_eq!([at(Some("bastion"), A), at(Some("bastion"), B)], ["unknown", "trusted"]);
+    assert_eq!([at(Some("other"), A), at(Some("other"), B)], ["trusted", "revoked"]);
 }
 
 #[test]
@@ -203,9 +255,10 @@ fn lines_are_appended_whole_and_seen_at_once() {
 #[test]
 fn algorithms_of_known_keys_are_asked_for_first() {
     let known = load(&[&format!("web1 {A}\n")]).unwrap();
-    assert_eq!(known.algorithms("web1", 22), [key(A).algorithm()]);
-    assert_eq!(known.algorithms("web1", 2222), [key(A).algorithm()]);
-    assert!(known.algorithms("web2", 22).is_empty());
+    let of = |address, port| known.algorithms(&KnownAs::new(address, port, None));
+    assert_eq!(of("web1", 22), [key(A).algorithm()]);
+    assert_eq!(of("web1", 2222), [key(A).algorithm()]);
+    assert!(of("web2", 22).is_empty());
 }
 
 #[test]
@@ -214,7 +267,7 @@ fn lines_are_matched_as_ssh_keygen_does() {
     let file = folder.path().join("known_hosts");
     for (hosts, address, port, _) in HOSTS.iter().copied() {
         std::fs::write(&file, format!("{hosts} {A}\n")).unwrap();
-        let (name, _) = super::names(address, port);
+        let (name, _) = KnownAs::new(address, port, None).plain();
         let found = Command::new("ssh-keygen").args(["-F", &name, "-f"]).arg(&file).output().unwrap();
         let ours = KnownHosts::load(std::slice::from_ref(&file)).unwrap().list()[0].covers(&name);
         assert_eq!(ours, found.status.success(), "{hosts} for {name}: {found:?}");

@@ -108,6 +108,16 @@ async fn one_address_behind_two_jump_hosts_may_be_two_machines() {
     assert_eq!(failure.code(), ErrorCode::TargetHostkeyChanged, "{failure:?}");
     known(&[scoped("", &right), scoped("%elsewhere", &wrong)]);
     rig.exec(&mut call).await.unwrap();
+    // Revoked behind this jump host only: also on the connection that is there, and nowhere else.
+    let revoked = |name: &str| format!("@revoked {}", scoped(name, &right));
+    known(&[scoped("", &right), revoked("%elsewhere")]);
+    rig.exec(&mut call).await.unwrap();
+    known(&[scoped("", &right), revoked("%bastion")]);
+    let failure = rig.exec(&mut call).await.unwrap_err();
+    assert!(failure.message().contains("is revoked"), "{failure:?}");
+    known(&[scoped("%bastion", &right), revoked("")]);
+    let failure = rig.exec(&mut call).await.unwrap_err();
+    assert!(failure.message().contains("is revoked"), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
