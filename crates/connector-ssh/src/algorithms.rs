@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use russh::{Names, Preferred, cipher, compression, kex, mac};
 
+use crate::refusal;
+
 /// The smallest RSA host key that is accepted, in bits.
 const SMALLEST_RSA: u32 = 2048;
 
@@ -84,6 +86,27 @@ pub(crate) fn weakness(names: &Names) -> Option<&'static str> {
         .then_some("it has neither strict key exchange nor AES-GCM, so messages could be cut out unseen")
 }
 
+/// Whether the first key exchange was signed with what was agreed on.
+///
+/// russh verifies the signature, but with whatever algorithm the signature itself names, and it knows SHA-1. Later
+/// exchanges need no such check: they come over the connection that this one has secured.
+pub(crate) fn signed_as_agreed(signature: Option<&[u8]>, agreed: Option<&Algorithm>) -> Result<(), String> {
+    match (signature.and_then(signature_algorithm), agreed) {
+        (Some(own), Some(agreed)) if own == agreed.as_str() => Ok(()),
+        (Some(own), Some(agreed)) => {
+            Err(format!("its key exchange is signed with {}, agreed on was {agreed}", refusal::words(own)))
+        }
+        (None, _) | (_, None) => Err("nothing says how its key exchange is signed".to_owned()),
+    }
+}
+
+/// The name at the head of a signature, as SSH writes them.
+fn signature_algorithm(blob: &[u8]) -> Option<&str> {
+    let (length, rest) = blob.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    std::str::from_utf8(rest.get(..length)?).ok()
+}
+
 /// Whether a host key is of a kind and size that is accepted at all.
 pub(crate) fn acceptable(key: &PublicKey) -> Result<(), String> {
     acceptable_as(key, "host key").map_err(|why| format!("its {why}"))
@@ -116,4 +139,29 @@ fn acceptable_as(key: &PublicKey, what: &str) -> Result<(), String> {
 fn same_key_type(one: &Algorithm, other: &Algorithm) -> bool {
     let rsa = |algorithm: &Algorithm| matches!(algorithm, Algorithm::Rsa { .. });
     one == other || (rsa(one) && rsa(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::keys::{Algorithm, HashAlg};
+
+    use super::signed_as_agreed;
+
+    #[test]
+    fn only_the_agreed_algorithm_signs() {
+        let blob = |name: &str| {
+            [&u32::try_from(name.len()).unwrap().to_be_bytes(), name.as_bytes(), &[0; 9]].concat()
+        };
+        let agreed = Algorithm::Rsa { hash: Some(HashAlg::Sha512) };
+        assert_eq!(signed_as_agreed(Some(&blob("rsa-sha2-512")), Some(&agreed)), Ok(()));
+        assert_eq!(signed_as_agreed(Some(&blob("ssh-ed25519")), Some(&Algorithm::Ed25519)), Ok(()));
+        for wrong in ["ssh-rsa", "rsa-sha2-256", "rsa-sha2-512-cert-v01@openssh.com", "ssh-ed25519", ""] {
+            assert!(signed_as_agreed(Some(&blob(wrong)), Some(&agreed)).is_err(), "{wrong}");
+        }
+        for cut in [&[][..], &[0, 0, 0], &[0, 0, 0, 12, b'r'], &[0xff; 8], &[0, 0, 0, 1, 0xff]] {
+            assert!(signed_as_agreed(Some(cut), Some(&agreed)).is_err(), "{cut:?}");
+        }
+        assert!(signed_as_agreed(None, Some(&agreed)).is_err());
+        assert!(signed_as_agreed(Some(&blob("rsa-sha2-512")), None).is_err());
+    }
 }

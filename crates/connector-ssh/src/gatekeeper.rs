@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use model::Timestamp;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{Algorithm, PublicKeyOrCertificate};
 use russh::{Channel, ChannelOpenFailure, Names};
 
 use crate::algorithms;
@@ -41,6 +41,7 @@ pub(crate) enum KeyCheck {
 #[derive(Default)]
 pub(crate) struct Seen {
     shown: Mutex<Option<Shown>>,
+    agreed: Mutex<Option<Algorithm>>,
     end: Mutex<Option<String>>,
 }
 
@@ -77,6 +78,11 @@ impl Seen {
     /// What the host showed, once it has.
     pub(crate) fn shown(&self) -> Option<Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the first key exchange was to be signed with, once that was agreed on.
+    pub(crate) fn agreed(&self) -> Option<Algorithm> {
+        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How the connection ended, once it has.
@@ -149,6 +155,11 @@ impl Handler for Gatekeeper {
         names: &Names,
         _session: &mut Session,
     ) -> Result<(), Broken> {
+        self.seen
+            .agreed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert_with(|| names.key.clone());
         match algorithms::weakness(names) {
             Some(why) => Err(Broken::Weak(why.to_owned())),
             None => Ok(()),

@@ -9,6 +9,7 @@ use model::{ErrorCode, Failure, Host, Resolve, TargetName, Timestamp};
 use policy::{Fences, NetworkFence};
 use russh::ChannelStream;
 use russh::client::{Config, Handle, Msg};
+use russh::keys::agent::AgentSessionBinding;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
@@ -198,7 +199,12 @@ impl<'a> Leg<'a> {
             let shaken = tokio::spawn(russh::client::connect_stream(config, stream, gatekeeper)).await;
             let shaken =
                 shaken.unwrap_or_else(|_| Err(Broken::Weak("its messages could not be handled".to_owned())));
-            let mut handle = shaken.map_err(|why| refusal::broken(host, why, ground.known.missing()))?;
+            let agreed = shaken.and_then(|handle| {
+                let signature = handle.agent_session_binding().map(AgentSessionBinding::signature);
+                algorithms::signed_as_agreed(signature, seen.agreed().as_ref()).map_err(Broken::Weak)?;
+                Ok(handle)
+            });
+            let mut handle = agreed.map_err(|why| refusal::broken(host, why, ground.known.missing()))?;
             self.login.log_in(&mut handle, &seen, &self.user, host, start).await?;
             Ok(handle)
         };

@@ -2,7 +2,7 @@
 
 One argument, an object: `host_key`, `user`, `password`, `methods`, and if wanted `keys` (a file of public keys), `authority` (a
 public key), `rounds` (what keyboard-interactive asks: a list of rounds, each a list of [prompt, echo]), `open` (nobody has to
-prove anything), `change` (a right password must be changed). Writes what happens, one line each.
+prove anything), `change` (a right password must be changed), `signs_with` (an algorithm, whatever was agreed on). Writes what happens, one line each.
 """
 
 import asyncio
@@ -78,8 +78,18 @@ async def serve(process):
     process.exit(running.returncode)
 
 
+def sign_with(algorithm):
+    def sign(pair, data):
+        say("agreed", pair.sig_algorithm.decode(), "signs with", algorithm)
+        return pair._key.sign(data, algorithm.encode())
+
+    asyncssh.public_key.SSHLocalKeyPair.sign = sign
+
+
 async def main():
     orders = json.loads(sys.argv[1])
+    if "signs_with" in orders:
+        sign_with(orders["signs_with"])
     keys = asyncssh.read_public_key_list(orders["keys"]) if "keys" in orders else []
     orders["known"] = [key.get_fingerprint() for key in keys]
     if "authority" in orders:

@@ -15,6 +15,7 @@ use crate::machine::{tools, wait_until};
 #[derive(Debug, Clone)]
 pub struct ScriptedSshdOptions {
     orders: Value,
+    host_key: KeyKind,
 }
 
 /// A running asyncssh server; ends when dropped.
@@ -58,10 +59,23 @@ impl ScriptedSshdOptions {
         self.order("change", json!(true))
     }
 
+    /// The kind of the server's own key.
+    #[must_use]
+    pub fn host_key(mut self, kind: KeyKind) -> Self {
+        self.host_key = kind;
+        self
+    }
+
+    /// Signs every key exchange with this algorithm, whatever was agreed on.
+    #[must_use]
+    pub fn signs_with(self, algorithm: &str) -> Self {
+        self.order("signs_with", json!(algorithm))
+    }
+
     /// Starts the server; it listens when this returns.
     pub fn start(mut self) -> ScriptedSshd {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let host_key = KeyPair::make(&folder.path().join("host_key"), KeyKind::Ed25519, "");
+        let host_key = KeyPair::make(&folder.path().join("host_key"), self.host_key, "");
         let client_key = KeyPair::make(&folder.path().join("client_key"), KeyKind::Ed25519, "");
         self.orders["host_key"] = json!(host_key.path());
         self.orders["keys"] = json!(format!("{}.pub", client_key.path().display()));
@@ -99,7 +113,7 @@ impl ScriptedSshd {
             "methods": ["password", "keyboard-interactive", "publickey"],
             "rounds": [[["Password: ", false]]],
         });
-        ScriptedSshdOptions { orders }
+        ScriptedSshdOptions { orders, host_key: KeyKind::Ed25519 }
     }
 
     /// Its port on 127.0.0.1.

@@ -178,3 +178,25 @@ async fn certificates_of_every_accepted_kind_log_in_and_rsa_signs_with_sha_2() {
         }
     }
 }
+
+/// The library below verifies with whatever algorithm a signature names, SHA-1 too. The same server, signing as agreed on,
+/// lets us in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_exchange_that_is_not_signed_with_what_was_agreed_on_is_refused_before_the_login() {
+    for (signs_with, refused) in [("ssh-rsa", true), ("rsa-sha2-256", true), ("rsa-sha2-512", false)] {
+        let server = ScriptedSshd::options().host_key(KeyKind::Rsa).signs_with(signs_with).start();
+        let mut call = Call::new("echo in", ScriptedSshd::PASSWORD);
+        let result = rig_of(&server).exec(&mut call).await;
+        let log = server.log();
+        assert!(log.contains(&format!("agreed rsa-sha2-512 signs with {signs_with}")), "{log}");
+        assert_eq!((log.contains("begin "), call.started), (!refused, !refused), "{signs_with}: {log}");
+        match result {
+            Ok(outcome) => assert_eq!((stdout(&outcome).as_str(), refused), ("in\n", false)),
+            Err(failure) => {
+                assert_eq!((failure.code(), refused), (ErrorCode::TargetProtocol, true), "{failure:?}");
+                let words = format!("signed with {signs_with}, agreed on was rsa-sha2-512");
+                assert!(failure.message().contains(&words), "{failure:?}");
+            }
+        }
+    }
+}
