@@ -2,6 +2,7 @@
 
 mod agent_keys;
 mod ccp;
+mod certificates;
 mod front;
 mod reloader;
 mod translate;
@@ -32,6 +33,7 @@ use crate::verbs::{InForce, VerbParts, verbs};
 use reloader::Reloader;
 
 pub(crate) use agent_keys::doubts as agent_doubts;
+pub(crate) use certificates::doubts as certificate_doubts;
 pub(crate) use front::{front, renew_certificates};
 pub(crate) use translate::{compile, tool_facts};
 

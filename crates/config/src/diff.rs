@@ -1,14 +1,15 @@
 //! What a reload changes, in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::{Audit, Configuration, Listen, Loaded};
+use crate::{Audit, CertificateKey, Configuration, Listen, Loaded};
 
 /// Everything that differs between two loads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What differs, in the order principals, sources, hosts, rules, Cedar files, settings.
+    /// What differs, in the order principals, sources, hosts, rules, Cedar files, settings,
+    /// files of certificates.
     pub changes: Vec<Change>,
     /// Keys among them that a running gateway cannot take over: they count from the next start.
     pub restart: Vec<&'static str>,
@@ -40,6 +41,8 @@ pub enum Part {
     CedarFile,
     /// Any other key of `portcullis.toml`.
     Setting,
+    /// A file with certificates or a key, which is still named where it was and holds something else.
+    Certificate,
 }
 
 /// What happened to something.
@@ -62,6 +65,7 @@ impl fmt::Display for Change {
             Part::Rule => "rule",
             Part::CedarFile => "Cedar file",
             Part::Setting => "setting",
+            Part::Certificate => "certificate file",
         };
         let what = match self.what {
             What::Added => "added",
@@ -93,6 +97,7 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Changes {
     let cedar = |loaded: &Loaded| loaded.cedar.iter().map(|written| written.file.clone()).collect::<Vec<_>>();
     changes.compare(Part::CedarFile, &cedar(old), &cedar(new), |file| file.name.clone());
     changes.compare_settings(before, after);
+    changes.compare_certificates(&old.certificates, &new.certificates);
     changes
 }
 
@@ -114,6 +119,16 @@ impl Changes {
             self.changes.push(Change { part, name, what });
         }
         self.changes.extend(new.into_keys().map(|name| Change { part, name, what: What::Added }));
+    }
+
+    /// Only what a file holds: where it is named is a part of what names it.
+    fn compare_certificates(&mut self, old: &[CertificateKey], new: &[CertificateKey]) {
+        let renewed: BTreeSet<_> = old.iter().filter_map(|before| before.renewed(new)).collect();
+        self.changes.extend(renewed.into_iter().map(|file| Change {
+            part: Part::Certificate,
+            name: file.display().to_string(),
+            what: What::Changed,
+        }));
     }
 
     /// Takes the old one apart whole, so that a key that is added cannot be forgotten here.

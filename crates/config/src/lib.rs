@@ -4,6 +4,7 @@
 //! file (`structure`), the JSON Schemas ([`schema`]) and the reference are made from that description, and the
 //! readers beside it check what only they can know.
 
+mod certificates;
 mod configuration;
 mod diagnostic;
 mod diff;
@@ -23,6 +24,7 @@ mod structure;
 pub mod templates;
 mod text;
 
+pub use certificates::CertificateKey;
 pub use configuration::{
     AgentSocket, ApiKeyHash, Audit, CcpAccount, CcpConfig, CcpCriteria, CcpIdentity, Configuration,
     Durability, Fetch, Handles, Heads, Insecure, KeyLocation, Listen, Log, LogFormat, LogLevel,

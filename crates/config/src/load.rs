@@ -17,7 +17,7 @@ use crate::node::{Place, Table, TextFile};
 use crate::rules::{WrittenCedar, WrittenRule};
 use crate::shape::Key;
 use crate::text::Text;
-use crate::{Configuration, inventory, keys, rules, structure};
+use crate::{CertificateKey, Configuration, certificates, inventory, keys, rules, structure};
 
 /// All files, checked. Immutable; a reload makes another.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct Loaded {
     pub inventory: Inventory,
     pub(crate) rules: Vec<WrittenRule>,
     pub(crate) cedar: Vec<WrittenCedar>,
+    /// The keys that name files with certificates and keys.
+    pub certificates: Vec<CertificateKey>,
     /// What somebody should look at.
     pub warnings: Vec<Diagnostic>,
     /// SHA-256 over every file that was read, in hex: equal if nothing changed.
@@ -78,6 +80,7 @@ fn read_all(path: &Path, report: &Report) -> Option<Loaded> {
         inventory,
         rules,
         cedar: cedar.into_iter().map(rules::cedar).collect(),
+        certificates: certificates::read(&root),
         warnings: Vec::new(),
         fingerprint: fingerprint(all),
     })

@@ -62,17 +62,15 @@ impl Place<'_> {
         }
     }
 
-    fn add(&self, wrong: Wrong, severity: Severity) {
+    /// A finding here, for later.
+    pub(crate) fn diagnostic(&self, message: String, hint: Option<String>, severity: Severity) -> Diagnostic {
         let (line, column) = self.file.position(self.span.start);
-        self.report.add(Diagnostic {
-            file: self.file.shown.clone(),
-            line,
-            column,
-            key: self.key.clone(),
-            message: wrong.message,
-            hint: wrong.hint,
-            severity,
-        });
+        let (file, key) = (self.file.shown.clone(), self.key.clone());
+        Diagnostic { file, line, column, key, message, hint, severity }
+    }
+
+    fn add(&self, wrong: Wrong, severity: Severity) {
+        self.report.add(self.diagnostic(wrong.message, wrong.hint, severity));
     }
 }
 

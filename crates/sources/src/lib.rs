@@ -19,7 +19,10 @@ mod names;
 mod tests;
 
 pub use build::{SourceKind, SourceSpec, Surroundings, build};
-pub use ccp::{CcpAccount, CcpIdentity, CcpQuery, CcpSettings, CcpSource, CcpTrust, PasswordChange};
+pub use ccp::{
+    CcpAccount, CcpIdentity, CcpQuery, CcpSettings, CcpSource, CcpTrust, CertificateFault,
+    CertificateFinding, PasswordChange, examine_certificates,
+};
 pub use command::CommandSource;
 pub use environment::{Environment, EnvironmentSource, process_environment};
 pub use examine::{Examination, Strength, examine, strength};

@@ -72,8 +72,17 @@ impl TestCa {
 
     /// A certificate for a server whose time is over.
     pub fn expired_server(&self, names: &[&str]) -> TestCertificate {
+        self.expired(names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A certificate for a client whose time is over.
+    pub fn expired_client(&self, names: &[&str]) -> TestCertificate {
+        self.expired(names, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn expired(&self, names: &[&str], purpose: ExtendedKeyUsagePurpose) -> TestCertificate {
         let key = KeyPair::generate().expect("a key can be made");
-        self.issue_for(&key, names, ExtendedKeyUsagePurpose::ServerAuth, |params| {
+        self.issue_for(&key, names, purpose, |params| {
             params.not_before = rcgen::date_time_ymd(2001, 1, 1);
             params.not_after = rcgen::date_time_ymd(2002, 1, 1);
         })
@@ -152,6 +161,18 @@ impl TestCertificate {
         let mut openssl = Command::new(program("openssl"));
         openssl.args(["pkcs12", "-export", "-name", name, "-passout", &format!("pass:{password}")]);
         run(openssl.arg("-in").arg(cert).arg("-inkey").arg(key).arg("-out").arg(&file).args(algorithms));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("our own file");
+        file
+    }
+
+    /// Writes `nokey.pfx` (mode 0600) with the certificate alone.
+    pub fn write_pfx_without_key(&self, folder: &Path, password: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (cert, _) = self.write(folder, "nokey");
+        let file = folder.join("nokey.pfx");
+        let mut openssl = Command::new(program("openssl"));
+        openssl.args(["pkcs12", "-export", "-nokeys", "-passout", &format!("pass:{password}")]);
+        run(openssl.arg("-in").arg(cert).arg("-out").arg(&file));
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("our own file");
         file
     }

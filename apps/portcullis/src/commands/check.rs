@@ -1,6 +1,8 @@
 //! `check`
 
 use config::{Diagnostic, Severity};
+use gateway::{SystemClock, SystemEntropy};
+use model::Clock;
 use serde_json::{Value, json};
 
 use crate::cli::Global;
@@ -23,7 +25,10 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
             let principals = loaded.configuration.principals.len();
             let summary = format!("{principals} principals, {hosts} hosts, {rules} rules");
             let agent = operators::runtime()?.block_on(compose::agent_doubts(&loaded));
-            (loaded.warnings.into_iter().chain(doubts).chain(agent).collect(), summary)
+            let clock = SystemClock::new(&SystemEntropy).map_err(Stop::failed)?;
+            let certificates = compose::certificate_doubts(&loaded, clock.now());
+            let findings = loaded.warnings.into_iter().chain(doubts).chain(certificates).chain(agent);
+            (findings.collect(), summary)
         }
         Err(findings) => (findings.into_iter().collect(), String::new()),
     };

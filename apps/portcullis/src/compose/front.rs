@@ -89,7 +89,7 @@ fn hosts(loaded: &Loaded) -> Result<HostRules, String> {
     HostRules::parse(&hosts, &origins).map_err(|error| error.to_string())
 }
 
-fn tls(files: &TlsFiles) -> Result<TlsMaterial, String> {
+pub(super) fn tls(files: &TlsFiles) -> Result<TlsMaterial, String> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
     };

@@ -79,6 +79,13 @@ impl Vaulted {
         std::fs::rename(file, self.site.installed.path("gate.pfx")).unwrap();
     }
 
+    /// A file with a certificate and nothing that fits it.
+    fn show_without_key(&self) {
+        let file =
+            self.certificate().write_pfx_without_key(&self.site.installed.path("certificates"), PFX_PASSWORD);
+        std::fs::rename(file, self.site.installed.path("gate.pfx")).unwrap();
+    }
+
     fn reasons(&self) -> Vec<Option<String>> {
         let requests = self.ccp.requests();
         requests.iter().map(|request| request.parameter("Reason").map(str::to_owned)).collect()
@@ -276,8 +283,16 @@ async fn a_reload_shows_a_new_certificate_and_a_broken_one_changes_nothing() {
 
     site.installed.edit("pfx.pass", "wrong", PFX_PASSWORD);
     vaulted.show(&renewed);
-    assert_eq!(site.installed.run(&["reload"]).exit, 0);
+    let reloaded = site.installed.run(&["reload"]);
+    assert_eq!(reloaded.exit, 0, "{reloaded:?}");
+    let listed = format!("certificate file `{}` changed", site.installed.path("gate.pfx").display());
+    assert!(reloaded.out.contains(&listed), "{reloaded:?}");
     assert!(!take(&mut client, "web1").await.is_error(), "the new one is shown");
+
+    let again = site.installed.run(&["reload"]);
+    assert!(again.out.contains("Nothing has changed"), "{again:?}");
+    let record = site.installed.run(&["audit", "query", "--event", "config_reloaded", "--json"]);
+    assert_eq!(record.out.matches("certificate file `").count(), 1, "{record:?}");
 
     let shown: Vec<_> = vaulted.ccp.requests().into_iter().map(|request| request.certificate).collect();
     assert_ne!(shown.first(), shown.last());
@@ -315,6 +330,67 @@ fn a_gateway_whose_certificate_others_can_read_does_not_start() {
         let ran = vaulted.site.installed.run(&[verb]);
         assert_eq!(ran.exit, 1, "{ran:?}");
         assert!(ran.err.contains("gate.pfx") && ran.err.contains("chmod 600"), "{ran:?}");
+    }
+}
+
+/// What is put where, and the finding that must name it: the key, words, and whether it stops.
+type Spoilt = (fn(&Vaulted), &'static str, &'static str, bool);
+
+#[test]
+fn check_reads_the_files_of_a_source_as_a_start_would() {
+    let spoils: [Spoilt; 7] = [
+        (
+            |v| v.site.installed.edit("pfx.pass", PFX_PASSWORD, "canary-wrong"),
+            "client_pfx.password",
+            "the password does not open it",
+            true,
+        ),
+        (
+            |v| v.site.installed.edit("portcullis.toml", ", password = { file = \"pfx.pass\" }", ""),
+            "client_pfx.file",
+            "it has a password",
+            true,
+        ),
+        (|v| v.site.installed.write("gate.pfx", "nothing"), "client_pfx.file", "no PFX file", true),
+        (
+            |v| {
+                v.site.installed.edit(
+                    "portcullis.toml",
+                    "{ file = \"pfx.pass\" }",
+                    "{ env = \"PFX_OF_NOBODY\" }",
+                );
+            },
+            "client_pfx.password",
+            "variable `PFX_OF_NOBODY` is not set",
+            false,
+        ),
+        (|v| v.show_without_key(), "client_pfx.file", "it holds no private key", true),
+        (|v| v.show(&v.ca.expired_client(&["gate.test"])), "client_pfx.file", "has expired", false),
+        (|v| v.site.installed.write("ccp-ca.pem", "nothing"), "ca", "no certificate in PEM form", true),
+    ];
+    for (spoil, key, words, stops) in spoils {
+        let vaulted = Vaulted::new();
+        let installed = &vaulted.site.installed;
+        assert_eq!(installed.run(&["check"]).exit, 0, "before it is spoilt");
+        spoil(&vaulted);
+        let ran = installed.run(&["check", "--json"]);
+        assert_eq!(ran.exit, i32::from(stops), "{key}: {ran:?}");
+        let report = ran.json();
+        let line = installed
+            .read("portcullis.toml")
+            .lines()
+            .position(|line| line.starts_with(&format!("{} =", key.split('.').next().unwrap())));
+        let found = report["findings"].as_array().unwrap().iter().find(|finding| {
+            let named = finding["key"].as_str().unwrap().ends_with(key);
+            named && finding["message"].as_str().unwrap().contains(words)
+        });
+        let found = found.unwrap_or_else(|| panic!("{key}: {words}: {report:#}"));
+        assert_eq!(found["severity"], if stops { "error" } else { "warning" }, "{found}");
+        assert_eq!(found["line"].as_u64(), line.map(|line| line as u64 + 1), "{found}");
+        assert!(found["file"].as_str().unwrap().ends_with("portcullis.toml"));
+        assert!(!report.to_string().contains("canary"), "{report}");
+        let started = installed.run(&["secret", "test", "cyberark:PROD/web1"]);
+        assert!(!stops || started.exit == 1, "what stops a start is what `check` finds: {started:?}");
     }
 }
 

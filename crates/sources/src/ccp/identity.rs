@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::certificates::CertificateFault;
 use super::settings::CcpIdentity;
 use crate::Environment;
 
@@ -23,20 +24,28 @@ pub(super) fn read(
     identity: &CcpIdentity,
     environment: &Environment,
     provider: &CryptoProvider,
-) -> Result<CertifiedKey, String> {
+) -> Result<CertifiedKey, CertificateFault> {
     match identity {
         CcpIdentity::Pfx { file, password } => {
-            let at = |why: &dyn Display| format!("`client_pfx`: `{}`: {why}", file.display());
-            let password = match password {
+            let at = |why: &dyn Display| CertificateFault::in_file("client_pfx", file, why);
+            let opening = match password {
                 Some(location) => secret_text(location, environment)?,
                 None => Zeroizing::new(String::new()),
             };
             let bytes = read_key_file(file).map_err(|error| at(&unreadable(&error)))?;
-            from_pfx(&bytes, &password, provider).map_err(|why| at(&why))
+            from_pfx(&bytes, &opening, provider).map_err(|why| match (why, password) {
+                (NotOpened::Password, Some(_)) => {
+                    CertificateFault::in_file("client_pfx.password", file, &"the password does not open it")
+                }
+                (NotOpened::Password, None) => {
+                    at(&"it has a password, and `client_pfx.password` is not written")
+                }
+                (NotOpened::Other(why), _) => at(&why),
+            })
         }
         CcpIdentity::Pem { cert, key } => {
-            let in_cert = |why: &dyn Display| format!("`client_cert`: `{}`: {why}", cert.display());
-            let in_key = |why: &dyn Display| format!("`client_key`: `{}`: {why}", key.display());
+            let in_cert = |why: &dyn Display| CertificateFault::in_file("client_cert", cert, why);
+            let in_key = |why: &dyn Display| CertificateFault::in_file("client_key", key, why);
             let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
                 .and_then(Iterator::collect)
                 .map_err(|error| in_cert(&error))?;
@@ -52,14 +61,17 @@ pub(super) fn read(
 
 /// What an operator should know of the certificate: that it ends soon, or has ended.
 pub(super) fn ending(key: &CertifiedKey, now: Timestamp) -> Option<&'static str> {
-    let (_, certificate) = x509_parser::parse_x509_certificate(key.cert.first()?).ok()?;
-    let seconds = now.as_millis() / 1000;
-    let left = certificate.validity().not_after.timestamp().saturating_sub(seconds);
-    match left {
+    match left(key.cert.first()?, now)? {
         ..=0 => Some("its client certificate has expired"),
         1..=SOON => Some("its client certificate expires within two weeks"),
         _ => None,
     }
+}
+
+/// How many seconds a certificate is still valid; not positive when its time is over.
+pub(super) fn left(certificate: &[u8], now: Timestamp) -> Option<i64> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(certificate.validity().not_after.timestamp().saturating_sub(now.as_millis() / 1000))
 }
 
 fn unreadable(error: &SecretFileError) -> String {
@@ -80,19 +92,24 @@ fn unfit(error: &rustls::Error) -> String {
 }
 
 /// A file's or variable's text, without a newline at its end.
-fn secret_text(location: &SecretLocation, environment: &Environment) -> Result<Zeroizing<String>, String> {
-    let at = "`client_pfx.password`";
+fn secret_text(
+    location: &SecretLocation,
+    environment: &Environment,
+) -> Result<Zeroizing<String>, CertificateFault> {
+    let at = |why: String| CertificateFault { key: "client_pfx.password", why, elsewhere: false };
     let bytes = match location {
         SecretLocation::Literal(literal) => return Ok(Zeroizing::new(literal.secret().expose().clone())),
-        SecretLocation::Env(name) => environment(name)
-            .map(|value| Zeroizing::new(value.into_vec()))
-            .ok_or_else(|| format!("{at}: variable `{name}` is not set"))?,
-        SecretLocation::File(path) => {
-            read_secret_file(path).map_err(|error| format!("{at}: `{}`: {error}", path.display()))?
+        SecretLocation::Env(name) => {
+            environment(name).map(|value| Zeroizing::new(value.into_vec())).ok_or_else(|| {
+                CertificateFault { elsewhere: true, ..at(format!("variable `{name}` is not set")) }
+            })?
         }
-        SecretLocation::Stored(_) => return Err(format!("{at} cannot come from a credential source")),
+        SecretLocation::File(path) => {
+            read_secret_file(path).map_err(|error| at(format!("`{}`: {error}", path.display())))?
+        }
+        SecretLocation::Stored(_) => return Err(at("it cannot come from a credential source".to_owned())),
     };
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("{at} is not UTF-8 text"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| at("it is not UTF-8 text".to_owned()))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
 
@@ -106,13 +123,29 @@ fn pem_key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(bytes).map_err(|_| "it holds no private key in PEM form".to_owned())
 }
 
-fn from_pfx(bytes: &[u8], password: &str, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
-    let archive = Pkcs12Archive::from_pkcs12(bytes, password)
-        .map_err(|error| format!("{error}; it is no PFX file, or the password is not its own"))?;
+/// Why a PFX file gives no certificate and key.
+enum NotOpened {
+    /// It is one, and its password is another.
+    Password,
+    Other(String),
+}
+
+fn from_pfx(bytes: &[u8], password: &str, provider: &CryptoProvider) -> Result<CertifiedKey, NotOpened> {
+    let archive = Pkcs12Archive::from_pkcs12(bytes, password).map_err(|error| {
+        if matches!(error, p12_keystore::error::Error::MacError(_)) {
+            return NotOpened::Password;
+        }
+        NotOpened::Other(format!("{error}; it is no PFX file, or the password is not its own"))
+    })?;
+    of_archive(archive, provider).map_err(NotOpened::Other)
+}
+
+fn of_archive(archive: Pkcs12Archive, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
     let Pkcs12Archive { mut keys, certs, .. } = archive;
-    let (Some(bag), true) = (keys.pop(), keys.is_empty()) else {
-        return Err("it must hold exactly one private key".to_owned());
-    };
+    let Some(bag) = keys.pop() else { return Err("it holds no private key".to_owned()) };
+    if !keys.is_empty() {
+        return Err("it holds more than one private key".to_owned());
+    }
     let mut der = bag.key.as_der().to_vec();
     let mut found = Err("it holds no certificate".to_owned());
     for chain in leaf_first(&certs, bag.local_key_id.as_ref().map(AsRef::as_ref)) {

@@ -4,6 +4,7 @@
 //! its error codes and the account's metadata.
 
 mod answer;
+mod certificates;
 mod client;
 mod connection;
 mod endpoint;
@@ -16,5 +17,6 @@ mod source;
 mod tls;
 mod vendor;
 
+pub use certificates::{CertificateFault, CertificateFinding, examine_certificates};
 pub use settings::{CcpAccount, CcpIdentity, CcpQuery, CcpSettings, CcpTrust, PasswordChange};
 pub use source::CcpSource;

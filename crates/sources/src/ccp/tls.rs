@@ -16,6 +16,7 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 
+use super::certificates::CertificateFault;
 use super::fault::{down, ours};
 use super::settings::CcpTrust;
 use super::vendor::Meaning;
@@ -29,7 +30,7 @@ pub(super) fn client_config(
     let verifier: Arc<dyn ServerCertVerifier> = match trust {
         CcpTrust::Anybody => Arc::new(Anybody(Arc::clone(&provider))),
         CcpTrust::System => webpki(system_roots()?, &provider)?,
-        CcpTrust::Authorities(path) => webpki(roots_of(path)?, &provider)?,
+        CcpTrust::Authorities(path) => webpki(roots_of(&authorities(path)?, path)?, &provider)?,
     };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -62,16 +63,22 @@ fn system_roots() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-fn roots_of(path: &Path) -> Result<RootCertStore, String> {
-    let at = |why: &dyn fmt::Display| format!("`ca`: `{}`: {why}", path.display());
-    let certificates: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+/// The certificates of the file `ca`.
+pub(super) fn authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
+    let at = |why: &dyn fmt::Display| CertificateFault::in_file("ca", path, why);
+    let found: Vec<_> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect).map_err(|error| at(&error))?;
+    if found.is_empty() { Err(at(&"it holds no certificate in PEM form")) } else { Ok(found) }
+}
+
+/// Those certificates as whom to believe.
+pub(super) fn roots_of(
+    authorities: &[CertificateDer<'static>],
+    path: &Path,
+) -> Result<RootCertStore, CertificateFault> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates.map_err(|error| at(&error))? {
-        roots.add(certificate).map_err(|error| at(&error))?;
-    }
-    if roots.is_empty() {
-        return Err(at(&"it holds no certificate in PEM form"));
+    for certificate in authorities {
+        roots.add(certificate.clone()).map_err(|error| CertificateFault::in_file("ca", path, &error))?;
     }
     Ok(roots)
 }
