@@ -1,11 +1,13 @@
-//! What people and CI run: `cargo xtask test`, `cargo xtask tidy`.
+//! What people and CI run: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask bench`.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a command line tool that talks to the person who runs it"
 )]
 
+mod bench;
 mod clock;
+mod debian;
 mod steps;
 mod test;
 mod tidy;
@@ -19,6 +21,9 @@ usage: cargo xtask COMMAND
   test [--only PACKAGE] [--kill-rounds N] [FILTER]
            installs what the tests need, then runs them all (or one package's, or those whose name holds FILTER)
   tools    only installs what the tests need
+  bench [--json] [--against FILE] [--counts] [FILTER] [-- OPTIONS]
+           counts the instructions of single acts with valgrind, then runs `portcullis bench OPTIONS` for the times
+           (FILTER: only acts whose name holds it, no times; --counts: no times; --against: compares with an earlier --json)
   tidy     checks the architecture's invariants, dependencies, licences and sizes";
 
 fn main() -> ExitCode {
@@ -27,6 +32,10 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         ["test", rest @ ..] => match test::Options::parse(rest) {
             Ok(options) => test::run(&options),
+            Err(wrong) => return usage(&wrong),
+        },
+        ["bench", rest @ ..] => match bench::Options::parse(rest) {
+            Ok(options) => bench::run(&options),
             Err(wrong) => return usage(&wrong),
         },
         ["tools"] => test::tools(),

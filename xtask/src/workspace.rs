@@ -1,6 +1,7 @@
 //! Where this workspace and its tool folder are.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 /// The folder that holds the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
@@ -19,4 +20,17 @@ pub(crate) fn tools() -> PathBuf {
 /// The cargo that runs this tool.
 pub(crate) fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+}
+
+/// That cargo, to be run on this workspace.
+pub(crate) fn cargo_command() -> Command {
+    let mut command = Command::new(cargo());
+    command.current_dir(root());
+    // What `cargo run` told this tool about itself would only make cargo build things twice.
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
+            command.env_remove(name);
+        }
+    }
+    command
 }

@@ -6,9 +6,17 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use model::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};
+use serde_json::Map;
 use zeroize::Zeroizing;
 
-use crate::{Durability, Journal, JournalConfig, OpenError, PublicKey, RecordCommands, SealKey, SigningKey};
+use crate::body::{Body, Ids};
+use crate::file::Folder;
+use crate::log::{Log, Prepared};
+use crate::recover::{self, Opening};
+use crate::{
+    Durability, Event, Journal, JournalConfig, JournalError, OpenError, PublicKey, RecordCommands, SealKey,
+    SigningKey,
+};
 
 /// A clock that advances one millisecond each time it is looked at, and otherwise when told.
 #[derive(Debug, Default)]
@@ -92,5 +100,31 @@ impl Journal {
     /// A real journal below `dir` with fixed keys and `durability = "process"`.
     pub fn for_test(dir: &Path) -> Result<Self, OpenError> {
         Self::open(test_config(dir), Arc::new(TestClock::default()), Arc::new(TestEntropy::default()))
+    }
+}
+
+/// The entries of a journal without its queue and its threads: made, chained and given to the kernel by whoever asks, so
+/// that the same entries cost the same each time.
+pub struct BareJournal {
+    log: Log,
+    ids: Ids,
+}
+
+impl BareJournal {
+    /// A new journal in `dir`, in files as [`Journal`] writes them.
+    pub fn open(dir: &Path, now: Timestamp) -> Result<Self, OpenError> {
+        let ids = Ids::new(&TestEntropy::starting_at(0))?;
+        let folder = Folder::open(dir).map_err(|cause| JournalError(cause.to_string()))?;
+        let config = test_config(dir);
+        let opening = Opening { fields: Map::new(), vouched: None, now };
+        let log = recover::open(dir, Box::new(folder), config.max_file_bytes, ids.clone(), opening)?;
+        Ok(Self { log, ids })
+    }
+
+    /// Writes an entry of its own. It is on disk when the kernel likes.
+    pub fn event(&mut self, now: Timestamp, event: Event) -> Result<(), JournalError> {
+        let members = Body::of_event(self.ids.next(), event).members()?;
+        let entry = Prepared { members, change: None };
+        self.log.append(now, &[&entry]).map(drop).map_err(|cause| JournalError(cause.to_string()))
     }
 }

@@ -1,17 +1,15 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
-mod debian;
 mod folder;
 mod npm;
 mod python;
 
 use std::fs::File;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::steps::{Steps, run as run_command};
-use crate::workspace;
+use crate::{debian, workspace};
 
 /// What to test.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -81,20 +79,14 @@ fn install(steps: &mut Steps) -> Result<()> {
 }
 
 fn cargo_test(options: &Options) -> Result<()> {
-    let mut command = Command::new(workspace::cargo());
-    command.current_dir(workspace::root()).args(["test", "--locked"]);
+    let mut command = workspace::cargo_command();
+    command.args(["test", "--locked"]);
     match &options.only {
         Some(package) => command.args(["--package", package]),
         None => command.arg("--workspace"),
     };
     if let Some(filter) = &options.filter {
         command.args(["--", filter]);
-    }
-    // What `cargo run` told this tool about itself would only make cargo build things twice.
-    for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|n| n.starts_with("CARGO_PKG_") || n.starts_with("CARGO_MANIFEST_")) {
-            command.env_remove(name);
-        }
     }
     command.env("PORTCULLIS_TOOLS", workspace::tools());
     if let Some(rounds) = options.kill_rounds {

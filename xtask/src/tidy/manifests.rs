@@ -24,9 +24,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("xtask", &["config"]),
 ];
 
-/// What the conformance fixture is composed of: the product's own parts, and so only in an example and in tests.
-const FIXTURE: (&str, &[&str]) =
-    ("testkit", &["audit", "broker", "gateway", "guard", "mcp", "policy", "store", "tools"]);
+/// Packages whose example is composed of the product's own parts, which are for that example and for tests alone: the
+/// conformance fixture, and the acts that `cargo xtask bench` measures.
+const COMPOSED: &[(&str, &[&str])] = &[
+    ("testkit", &["audit", "broker", "gateway", "guard", "mcp", "policy", "store", "tools"]),
+    ("xtask", &["audit", "guard", "wire"]),
+];
 
 /// The composition root: uses everything.
 const APPLICATION: &str = "portcullis";
@@ -85,8 +88,9 @@ fn check_package(package: &Package, ours: &BTreeSet<&str>, findings: &mut Findin
         let allowed = match kind {
             Kind::Build => arrows.contains(&dependency),
             Kind::Test => {
-                let fixture = name == FIXTURE.0 && FIXTURE.1.contains(&dependency);
-                fixture || dependency == "testkit" || dependency == name || reach.contains(dependency)
+                let composed =
+                    COMPOSED.iter().any(|(package, parts)| *package == name && parts.contains(&dependency));
+                composed || dependency == "testkit" || dependency == name || reach.contains(dependency)
             }
         };
         if !allowed {

@@ -29,7 +29,11 @@ const NEEDED: &[(&str, Probe)] = &[
     ("python3", Probe::Programs(&["python3"])),
     ("python3-venv", Probe::PythonModules("import venv, ensurepip")),
     ("npm", Probe::Programs(&["npm"])),
+    VALGRIND,
 ];
+
+/// What counts instructions, for `cargo xtask bench` and its test.
+const VALGRIND: (&str, Probe) = ("valgrind", Probe::Programs(&["valgrind"]));
 
 enum Probe {
     /// Programs by name.
@@ -38,23 +42,44 @@ enum Probe {
     PythonModules(&'static str),
 }
 
-/// Sees to it that every package is there; what cannot be had is named, with the command that gets it.
+/// Sees to it that every package the tests need is there; what cannot be had is named, with the command that gets it.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = missing();
-    let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
-    if missing.is_empty() && root {
+    let missing = missing(NEEDED);
+    if !is_root() {
+        bail!("{}", wants(&missing));
+    }
+    if missing.is_empty() {
         println!(
             "    all there: {}",
             NEEDED.iter().map(|(package, _)| *package).collect::<Vec<_>>().join(" ")
         );
         return Ok(());
     }
-    if !root {
-        bail!("{}", wants(&missing));
+    install(NEEDED, &missing)
+}
+
+/// Sees to it that valgrind is there. Whoever has it needs no rights.
+pub(crate) fn ensure_valgrind() -> Result<()> {
+    let needed = &[VALGRIND];
+    let missing = missing(needed);
+    if missing.is_empty() {
+        return Ok(());
     }
-    println!("    installing with apt-get: {}", missing.join(" "));
+    if !is_root() {
+        bail!("instructions cannot be counted\n  {}", packages(&missing));
+    }
+    install(needed, &missing)
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}
+
+fn install(needed: &[(&'static str, Probe)], missing: &[&str]) -> Result<()> {
+    // Not on standard output: what is asked for there may be JSON.
+    eprintln!("    installing with apt-get: {}", missing.join(" "));
     if missing.contains(&"npm") {
-        println!("    (Debian's npm brings hundreds of packages and takes two or three minutes)");
+        eprintln!("    (Debian's npm brings hundreds of packages and takes two or three minutes)");
     }
     let _quiet = NoNewServices::begin()?;
     // Hundreds of lines of progress are for nobody; what goes wrong is in the error.
@@ -68,34 +93,38 @@ pub(crate) fn ensure() -> Result<()> {
     };
     apt(&["update", "-qq"])?;
     let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
-    install.extend(&missing);
+    install.extend(missing);
     apt(&install)?;
-    let still = self::missing();
+    let still = self::missing(needed);
     if !still.is_empty() {
         bail!("installed, but still not found: {}", still.join(" "));
     }
     Ok(())
 }
 
-fn missing() -> Vec<&'static str> {
-    NEEDED.iter().filter(|(_, probe)| !probe.is_met()).map(|(package, _)| *package).collect()
+fn missing(needed: &[(&'static str, Probe)]) -> Vec<&'static str> {
+    needed.iter().filter(|(_, probe)| !probe.is_met()).map(|(package, _)| *package).collect()
 }
 
 /// What somebody who is not root has to do.
 fn wants(missing: &[&str]) -> String {
-    let packages = if missing.is_empty() {
-        "all packages are there".to_owned()
-    } else {
-        format!(
-            "missing Debian packages: {0}\n    apt-get update && apt-get install -y --no-install-recommends {0}",
-            missing.join(" ")
-        )
-    };
+    let packages = packages(missing);
     format!(
         "the tests cannot run as this user\n  {packages}\n  missing right: root, because the tests make accounts \
          named portcullis-test-N and start OpenSSH servers that check their passwords; run `cargo xtask test` as root, \
          best in a container or virtual machine\n  packages without servers can be tested one by one, \
          such as `cargo test -p policy`"
+    )
+}
+
+/// What is missing, and the command that gets it.
+fn packages(missing: &[&str]) -> String {
+    if missing.is_empty() {
+        return "all packages are there".to_owned();
+    }
+    format!(
+        "missing Debian packages: {0}\n    apt-get update && apt-get install -y --no-install-recommends {0}",
+        missing.join(" ")
     )
 }
 
