@@ -68,14 +68,14 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     // Some file systems do not tell `BASH` from `bash`.
     let lower = name.to_ascii_lowercase();
     let other = (lower != name).then_some(lower.as_str());
-    let abbreviates = abbreviates(name);
+    let reading = Reading { abbreviates: abbreviates(name), valued: valued(name) };
     spellings(name)
         .chain(other.into_iter().flat_map(spellings))
         .filter_map(|spelling| Some((spelling, BY_PROGRAM.get(spelling)?)))
         .flat_map(|(spelling, entries)| entries.iter().map(move |entry| (spelling, entry)))
         // What is built into a shell has one name: `read` is, `sensors-read` is not.
         .filter(|(spelling, entry)| entry.reason != BUILT_IN || spelling.len() == name.len())
-        .find(|(_, entry)| entry.holds(command, abbreviates))
+        .find(|(_, entry)| entry.holds(command, reading))
         .map(|(_, entry)| entry.reason)
 }
 
@@ -91,7 +91,7 @@ pub(super) fn moves_operands(command: &SimpleCommand) -> bool {
     let Some((program, arguments)) = command.words.split_first() else { return false };
     let lower = base(program).to_ascii_lowercase();
     spellings(&lower).any(|name| name.ends_with("grep") || name == "rg")
-        && arguments.iter().any(|word| ["-e", "--regexp"].iter().any(|option| says(word, option)))
+        && arguments.iter().any(|word| ["-e", "--regexp"].iter().any(|option| says(word, option, "")))
 }
 
 /// The reason that the list gives for what is part of the shell.
@@ -101,14 +101,44 @@ const BUILT_IN: &str = "is the shell itself: runs or changes what follows";
 const EVALUATES: &[&str] =
     &["break", "continue", "exit", "kill", "printf", "return", "shift", "test", "ulimit", "umask", "wait"];
 
+/// Short options that take a value, so that what follows one within its word is that value and no option:
+/// `systemctl show -pMainPID` names no machine (`-M`).
+///
+/// A program is here under its own name only, and an option only if every version of the program that ever had it takes
+/// a value for it, and reads its options as `getopt` does (or, like kubectl, refuses to have one letter for two things);
+/// one that does not know the letter refuses the word. So `systemctl -P` is missing: it meant `--privileged` once. And so
+/// is `tree -I`, whose value is always the next word. What a letter means cannot be told from the outside: a program that
+/// is not here has every letter of a word as an option.
+const VALUED: &[(&str, &str)] = &[
+    ("date", "d"),
+    ("journalctl", "uptoScgSU"),
+    ("kubectl", "n"),
+    ("loginctl", "pnos"),
+    ("systemctl", "ptnos"),
+];
+
+/// The letters of short options that take a value, for the program of exactly this name.
+fn valued(name: &str) -> &'static str {
+    VALUED.iter().find(|(program, _)| *program == name).map_or("", |(_, letters)| *letters)
+}
+
+/// How a program reads its words.
+#[derive(Clone, Copy)]
+struct Reading {
+    /// Any beginning of a keyword stands for it.
+    abbreviates: bool,
+    /// The letters of short options that take a value.
+    valued: &'static str,
+}
+
 impl OpaqueProgram {
-    fn holds(&self, command: &SimpleCommand, abbreviates: bool) -> bool {
+    fn holds(&self, command: &SimpleCommand, reading: Reading) -> bool {
         let operands = || command.words.iter().skip(1).filter(|word| !word.starts_with('-'));
         match self.when {
             OpaqueWhen::Always => true,
-            OpaqueWhen::Word(word) => has_word(command, abbreviates, word),
+            OpaqueWhen::Word(word) => has_word(command, reading, word),
             OpaqueWhen::Words(one, other) => {
-                has_word(command, abbreviates, one) && has_word(command, abbreviates, other)
+                has_word(command, reading, one) && has_word(command, reading, other)
             }
             OpaqueWhen::Like(pattern) => {
                 let like = Star::parse(pattern);
@@ -117,7 +147,7 @@ impl OpaqueProgram {
             }
             OpaqueWhen::File => operands().any(|operand| is_file(operand)),
             OpaqueWhen::WordAndFile(word) => {
-                has_word(command, abbreviates, word) && operands().any(|operand| is_file(operand))
+                has_word(command, reading, word) && operands().any(|operand| is_file(operand))
             }
             OpaqueWhen::TwoOperands => operands().nth(1).is_some(),
         }
@@ -130,18 +160,18 @@ fn is_file(operand: &str) -> bool {
         || [".deb", ".rpm", ".apk", ".snap", ".flatpak"].iter().any(|end| lower.ends_with(end))
 }
 
-fn has_word(command: &SimpleCommand, abbreviates: bool, word: &str) -> bool {
+fn has_word(command: &SimpleCommand, reading: Reading, word: &str) -> bool {
     let mut words = command.words.iter().skip(1);
-    if abbreviates {
+    if reading.abbreviates {
         return words.any(|have| is_beginning(have, word));
     }
-    words.any(|have| says(have, word))
+    words.any(|have| says(have, word, reading.valued))
 }
 
 /// Whether `have` is this word, with a value or in another spelling.
-fn says(have: &str, word: &str) -> bool {
+fn says(have: &str, word: &str, valued: &str) -> bool {
     have.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest.starts_with('=') || is_short(word))
-        || (is_short(word) && bundles(have, word))
+        || (is_short(word) && bundles(have, word, valued))
         || is_abbreviation(have, word)
 }
 
@@ -155,12 +185,12 @@ fn is_short(option: &str) -> bool {
     option.len() == 2 && option.starts_with('-')
 }
 
-/// Whether `-xvf` holds the option `-f`.
-fn bundles(word: &str, option: &str) -> bool {
-    let letter = option.chars().nth(1);
+/// Whether `-xvf` holds the option `-f`. Behind a letter that takes a value there are no more options.
+fn bundles(word: &str, option: &str, valued: &str) -> bool {
+    let Some(letter) = option.chars().nth(1) else { return false };
     word.starts_with('-')
         && !word.starts_with("--")
-        && letter.is_some_and(|letter| word.chars().skip(1).any(|c| c == letter))
+        && word.chars().skip(1).find(|c| *c == letter || valued.contains(*c)) == Some(letter)
 }
 
 /// Whether `--outp` may stand for `--output`: GNU programs take any unambiguous beginning.

@@ -318,6 +318,47 @@ fn what_is_shown_of_a_refused_line_is_bounded_and_visible() {
     assert!(!refused.part.chars().any(char::is_control));
 }
 
+/// What is attached to an option that takes a value is no option, and what stands before it is one.
+#[test]
+fn letters_of_an_attached_value_are_no_options() {
+    let is_opaque = |line: &str| opaque(parse(line).unwrap().commands().next().unwrap()).is_some();
+    for line in [
+        "systemctl show -pMainPID x",
+        "systemctl show -apControlGroup x",
+        "/usr/bin/systemctl show -pHOME x",
+        "loginctl show-session -pRemoteHost 1",
+        "journalctl -uModemManager",
+        "journalctl -kuDocker",
+        "date -dfriday",
+        "date -udfriday",
+        "kubectl get pods -nkube-system",
+    ] {
+        assert!(!is_opaque(line), "{line}");
+    }
+    for line in [
+        "systemctl show -MpMainPID x",
+        "systemctl show -aMpx x",
+        "systemctl show -pMainPID -Mx x",
+        "systemctl show -PMainPID x",
+        "systemctl show -p -Mx x",
+        "systemctl show -qHx x",
+        // What only looks like the program may read its words in another way.
+        "systemctl-x show -pMainPID x",
+        "systemctl.old show -pMainPID x",
+        "Systemctl show -pMainPID x",
+        "journalctl -Du x",
+        "journalctl -aDuser",
+        "loginctl -Mp list-sessions",
+        "date -fd",
+        "date -ufx",
+        "kubectl get pods -ksn x",
+        "kubectl get pods -sn",
+        "tree -Ifoo",
+    ] {
+        assert!(is_opaque(line), "{line}");
+    }
+}
+
 #[test]
 fn programs_that_run_others_are_opaque() {
     let is = |line: &str| opaque(parse(line).unwrap().commands().next().unwrap()).is_some();
