@@ -120,6 +120,39 @@ async fn a_call_goes_through_two_jump_hosts_and_the_journal_shows_the_way() {
     chain.site.verify();
 }
 
+/// A key behind jump hosts is not scanned: the way to it is gone by the gateway, which tells what to add.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_line_that_target_test_gives_makes_a_key_behind_jump_hosts_known() {
+    let (chain, _client) = Chain::start().await;
+    let installed = &chain.site.installed;
+    let own = chain.site.sshd.known_hosts_line();
+    installed.edit("known_hosts", &own, "");
+    for verb in ["scan", "trust"] {
+        let refused = installed.run(&["hostkey", verb, "web1"]);
+        assert!(refused.exit == 2 && refused.err.contains("`portcullis target test`"), "{refused:?}");
+    }
+    let tested = installed.run(&["target", "test", "web1", "--json"]).json();
+    assert_eq!(tested["code"], "target.hostkey_unknown", "{tested}");
+    let hint = tested["hint"].as_str().unwrap();
+    let line = hint.split_once("add `").and_then(|(_, rest)| rest.split_once('`')).unwrap().0;
+    let scoped = hint.split_once("(or `").and_then(|(_, rest)| rest.split_once('`')).unwrap().0;
+    assert_eq!(line, own);
+    let behind = format!("{scoped} {}", line.split_once(' ').unwrap().1);
+    for known in [line, &behind] {
+        let before = installed.read("known_hosts");
+        installed.append("known_hosts", known);
+        let tested = installed.run(&["target", "test", "web1"]);
+        assert_eq!(tested.exit, 0, "{known}: {tested:?}");
+        installed.write("known_hosts", &before);
+    }
+    // Known, and then revoked by its alias: the key is found in whichever form it stands.
+    installed.append("known_hosts", &behind);
+    let revoked = installed.run(&["hostkey", "revoke", "web1"]);
+    assert_eq!(revoked.exit, 0, "{revoked:?}");
+    let refused = installed.run(&["target", "test", "web1", "--json"]).json();
+    assert_eq!(refused["code"], "target.hostkey_changed", "{refused}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_jump_host_that_goes_away_is_named_and_the_next_call_goes_on() {
     let (mut chain, client) = Chain::start().await;
