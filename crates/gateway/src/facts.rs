@@ -3,7 +3,8 @@
 use audit::CompletionFacts;
 use guard::{Guarded, Scanner};
 use model::{
-    Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction, Turn, Void,
+    Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction, Target,
+    TargetKind, Turn, Void,
 };
 use policy::Permit;
 use serde_json::{Map, Value};
@@ -52,9 +53,16 @@ pub(crate) fn permitted(facts: &mut CompletionFacts, permit: &Permit) {
 }
 
 /// The target has answered.
-pub(crate) fn executed(facts: &mut CompletionFacts, scanner: &Scanner, result: &Result<Outcome, Failure>) {
+pub(crate) fn executed(
+    facts: &mut CompletionFacts,
+    scanner: &Scanner,
+    target: &Target,
+    result: &Result<Outcome, Failure>,
+) {
     match result {
         Ok(outcome) => {
+            let met = if target.kind == TargetKind::Outside { met(outcome) } else { None };
+            facts.reason = met.filter(|met| !scanner.finds(met.as_bytes()));
             facts.exit_code = match &outcome.exit {
                 Some(Exit::Status(status)) => Some(*status),
                 Some(Exit::Signal(_) | Exit::Unknown) | None => None,
@@ -67,6 +75,13 @@ pub(crate) fn executed(facts: &mut CompletionFacts, scanner: &Scanner, result: &
         }
         Err(failure) => failed(facts, scanner, failure),
     }
+}
+
+/// Which machine it was, for a host that nobody declared: its name may be another's tomorrow.
+fn met(outcome: &Outcome) -> Option<String> {
+    let text = |name: &str| outcome.values.get(name).and_then(Value::as_str);
+    let (user, address, port) = (text("user")?, text("address")?, text("port")?);
+    Some(format!("{user}@{address} port {port} ({})", text("host_key")?))
 }
 
 /// The client is asked: the call goes on with its answers, or not at all.

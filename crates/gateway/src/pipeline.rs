@@ -100,7 +100,7 @@ async fn stages(
     let teller = Teller { guard: gateway.guard, scanner: &scanner, call: call.inner() };
     let result = execute(gateway, live, &resolved.tool, &reached, &lease, &teller, &entered).await;
     let (result, turn) = converse::turn(gateway, call, &heard, lease.intended().id(), result);
-    facts::executed(facts, &scanner, &result);
+    facts::executed(facts, &scanner, &action.target, &result);
     facts::turn(facts, &turn);
     if let Err(failure) = &result {
         operator_log::failure(lease.intended().id(), &scanner, failure);

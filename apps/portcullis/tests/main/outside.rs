@@ -110,6 +110,9 @@ fn a_rule_by_address_or_name_reaches_a_host_that_nobody_declared() {
             (&"ssh_executed".into(), &"complete".into(), &host.into(), &0.into()),
             "{record}"
         );
+        let sshd = &outside.lab.sshd;
+        let met = format!("{}@10.77.1.5 port 22 ({})", sshd.user(), sshd.host_key().fingerprint());
+        assert_eq!(record["reason"], met, "the name alone does not say which machine it was");
     }
     assert_eq!(outside.lab.met("10.77.1.5"), (2, 2), "{}", outside.lab.log());
     assert_eq!(outside.lab.sshd.acts(), ["one", "two"]);
