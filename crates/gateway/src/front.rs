@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Abilities, LogLevel};
+use model::{Abilities, Answer, ErrorCode, LogLevel};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -118,6 +118,49 @@ pub struct Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the record could not be written")]
 pub struct NotRecorded;
+
+/// Why an operator does not act as another principal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotActing {
+    /// As for every other answer.
+    #[error(transparent)]
+    NotRecorded(#[from] NotRecorded),
+    /// No rule lets it, or there is no such principal. Which of the two is not told.
+    #[error("no rule lets it, or there is no such principal")]
+    NotAllowed,
+    /// Something that is none of rules is in the way: a freeze, the rate, an approval.
+    #[error("{reason}")]
+    Denied {
+        /// The denial's code.
+        code: ErrorCode,
+        /// Why.
+        reason: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+}
+
+impl NotActing {
+    /// From the answer that refused it.
+    pub(crate) fn of(refused: &Answer) -> Self {
+        let text = |key: &str| refused.structured.get(key).and_then(Value::as_str);
+        match NOT_OF_RULES.into_iter().find(|code| text("code") == Some(code.as_str())) {
+            None => Self::NotAllowed,
+            Some(code) => {
+                let reason = text("reason").unwrap_or(code.as_str()).to_owned();
+                Self::Denied { code, reason, hint: text("hint").map(str::to_owned) }
+            }
+        }
+    }
+}
+
+/// Denials that say nothing about which rules there are.
+const NOT_OF_RULES: [ErrorCode; 4] = [
+    ErrorCode::DeniedLockdown,
+    ErrorCode::DeniedRate,
+    ErrorCode::DeniedPolicyChanged,
+    ErrorCode::ApprovalRequired,
+];
 
 /// Why there is no listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -29,7 +29,8 @@ use crate::under_way::UnderWay;
 use crate::unlosable::Unlosable;
 use crate::view::{View, view};
 use crate::{
-    Authenticated, Endpoint, Health, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated, Unlisted,
+    Authenticated, Endpoint, Health, NotActing, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated,
+    Unlisted,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
@@ -182,19 +183,22 @@ impl Gateway {
     }
 
     /// Another principal on an operator's behalf: `stdio --as`, `call --as`. The operator needs `operator:impersonate`,
-    /// which is authorised and recorded like any verb; `None` if that is denied or there is no such principal.
+    /// which is authorised and recorded like any verb.
     pub async fn impersonate(
         self: &Arc<Self>,
         operator: &Authenticated<()>,
         principal: &str,
-    ) -> Option<Authenticated<()>> {
+    ) -> Result<Authenticated<()>, NotActing> {
         let arguments = Value::Object(impersonation(principal)).to_string();
         let arguments = RawValue::from_string(arguments).ok();
         let call = ToolCall::new(Endpoint::All, "impersonate", arguments);
-        let answer = self.operate(operator.with(call)).await.ok()?.into_inner();
+        let answer = self.operate(operator.with(call)).await?.into_inner();
+        if answer.is_error {
+            return Err(NotActing::of(&answer));
+        }
         let live = self.live.load();
-        let principal = live.directory.principal(principal).filter(|_| !answer.is_error)?;
-        Some(operator.acting_as(Arc::clone(principal)))
+        let principal = live.directory.principal(principal).ok_or(NotActing::NotAllowed)?;
+        Ok(operator.acting_as(Arc::clone(principal)))
     }
 
     /// Whether an operator may still act as a principal: the same decision without its record, as for a dry run.

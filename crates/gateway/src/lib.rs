@@ -38,7 +38,9 @@ pub use authenticate::{Authenticated, Presented, Proof, Unauthenticated};
 pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
-pub use front::{Completing, Health, Input, NotRecorded, Notice, PromptCall, ToolCall, ToolList, Unlisted};
+pub use front::{
+    Completing, Health, Input, NotActing, NotRecorded, Notice, PromptCall, ToolCall, ToolList, Unlisted,
+};
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;
 pub use state_seal::StateSeal;

@@ -117,6 +117,10 @@ fn who_makes_a_host_show_the_secret_is_frozen_until_somebody_says_so() {
         assert!(listed.err.contains("frozen"), "{listed:?}");
     };
     refused();
+    let acting = installed.run(&["call", "whoami", "--as", "agent", "--json"]);
+    assert_eq!((acting.exit, acting.json()["code"].as_str()), (3, Some("denied.lockdown")), "{acting:?}");
+    let told = installed.run(&["call", "whoami", "--as", "agent"]);
+    assert!(told.out.contains("frozen") && told.out.contains("portcullis reload"), "{told:?}");
     // Changed files come into force, and nobody has said anything about the leaks.
     installed.append("inventory.toml", "[hosts.web2]\naddress = \"192.0.2.1\"");
     let reloaded = || installed.read("serve.log").contains("reloaded: ");

@@ -12,7 +12,9 @@ use tools::ToolSpec;
 
 use super::{Act, ControlRequest, Reply, SLIP, Tray};
 use crate::resolve::tool_facts;
-use crate::{Authenticated, Endpoint, Gateway, NotRecorded, Presented, ToolCall, Unauthenticated, Unlisted};
+use crate::{
+    Authenticated, Endpoint, Gateway, NotActing, NotRecorded, Presented, ToolCall, Unauthenticated, Unlisted,
+};
 
 /// Who answers what comes in on the control socket.
 #[async_trait]
@@ -66,7 +68,7 @@ impl Operators {
         };
         let operator = itself().map_err(|_| nobody(os_user))?;
         let Some(principal) = as_principal else { return Ok(Arc::new(itself)) };
-        self.gateway.impersonate(&operator, principal).await.ok_or_else(|| not_as(principal))?;
+        self.gateway.impersonate(&operator, principal).await.map_err(|why| not_as(principal, why))?;
         let (gateway, principal) = (Arc::clone(&self.gateway), principal.to_owned());
         // The record of the right is made once; that it still holds is asked every time, so that no session outlives it.
         Ok(Arc::new(move || gateway.still_acting(&itself()?, &principal)))
@@ -83,7 +85,7 @@ impl Operators {
         let who = match &request.as_principal {
             None => operator,
             Some(principal) => {
-                self.gateway.impersonate(&operator, principal).await.ok_or_else(|| not_as(principal))?
+                self.gateway.impersonate(&operator, principal).await.map_err(|why| not_as(principal, why))?
             }
         };
         match request.act {
@@ -211,13 +213,23 @@ fn not_while_acting(verb: &str) -> Failure {
         .with_hint("acting as another principal reaches tools only: ask for the verb as yourself")
 }
 
-fn not_as(principal: &str) -> Failure {
+fn not_as(principal: &str, why: NotActing) -> Failure {
     let shown: String = principal.chars().take(80).collect();
-    Failure::new(
-        ErrorCode::DeniedNoRule,
-        format!("you may not act as `{shown}`, or there is no such principal"),
-    )
-    .with_hint("acting as another principal needs a rule that allows `operator:impersonate`")
+    match why {
+        NotActing::NotAllowed => Failure::new(
+            ErrorCode::DeniedNoRule,
+            format!("you may not act as `{shown}`, or there is no such principal"),
+        )
+        .with_hint("acting as another principal needs a rule that allows `operator:impersonate`"),
+        NotActing::Denied { code, reason, hint } => {
+            let failure = Failure::new(code, reason);
+            match hint {
+                Some(hint) => failure.with_hint(hint),
+                None => failure,
+            }
+        }
+        NotActing::NotRecorded(NotRecorded) => not_recorded(),
+    }
 }
 
 fn listing(spec: &ToolSpec) -> Value {

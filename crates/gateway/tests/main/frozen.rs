@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::NotActing;
+use model::ErrorCode;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +77,13 @@ async fn who_leaks_as_another_principal_is_frozen_itself() {
     assert_eq!(fourth.structured["code"], "denied.lockdown");
     assert_eq!(leak(&harness, "other").await, "denied.lockdown");
     assert_eq!(leak(&harness, "agent").await, "secret_in_output", "the agent did nothing");
-    assert!(harness.gateway.impersonate(&harness.who("other"), "agent").await.is_none());
+    // It is told why, also about somebody who does not exist, and not that it lacks a rule.
+    for whom in ["agent", "stranger"] {
+        let refused = harness.gateway.impersonate(&harness.who("other"), whom).await;
+        let Err(NotActing::Denied { code, reason, hint }) = refused else { panic!("as {whom}: no denial") };
+        assert_eq!(code, ErrorCode::DeniedLockdown);
+        assert!(reason.contains("`other` is frozen") && hint.unwrap().contains("portcullis reload"));
+    }
 }
 
 /// A client that has left is no reason to close the journal under its call.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Endpoint, Unlisted};
+use gateway::{Endpoint, NotActing, Unlisted};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -214,7 +214,10 @@ async fn the_record_of_a_call_as_another_principal_names_who_acts() {
     let rules =
         "[[rule]]\nname = 'try'\nallow = ['operator:impersonate']\nprincipals = ['other']\ntargets = ['*']\n";
     let harness = Harness::new(&format!("{RULES}{rules}")).await;
-    assert!(harness.gateway.impersonate(&harness.who("nobody"), "agent").await.is_none());
+    for (who, whom) in [("nobody", "agent"), ("other", "stranger")] {
+        let refused = harness.gateway.impersonate(&harness.who(who), whom).await.err();
+        assert_eq!(refused, Some(NotActing::NotAllowed), "{who} as {whom}");
+    }
     let acting = harness.gateway.impersonate(&harness.who("other"), "agent").await.expect("permitted");
     let answer = harness.call_by(acting, "ssh_execute", json!({"host": "web1", "command": "uptime"})).await;
     assert!(!answer.expect("a recorded answer").is_error);
