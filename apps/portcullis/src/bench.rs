@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use gateway::{SystemClock, SystemEntropy};
 use model::Clock;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::failure::{Exit, Stop};
 use crate::output::Output;
@@ -51,7 +52,18 @@ pub(crate) fn run(options: BenchOptions, output: Output) -> Result<Exit, Stop> {
         output.warning("this is a debug build: its figures say nothing about a release");
     }
     output.note(&format!("measuring: this takes about {} s", options.idle.max(40)));
-    let report = runtime.block_on(measure(options)).map_err(failed)?;
+    let report = runtime.block_on(async {
+        tokio::select! {
+            // First, so that it listens before anything is started. With the measurement its gateways, hosts and folders
+            // go, too: nobody else would end them.
+            biased;
+            told = told_to_end() => Err(told.map_or_else(anyhow::Error::from, |()| anyhow::anyhow!("ended by a signal"))),
+            report = measure(options) => report,
+        }
+    });
+    // A calculation that is under way must not hold up the end.
+    runtime.shutdown_background();
+    let report = report.map_err(failed)?;
     if output.is_json() {
         output.json(&report.to_json())?;
     } else {
@@ -59,6 +71,16 @@ pub(crate) fn run(options: BenchOptions, output: Output) -> Result<Exit, Stop> {
         output.table(&["figure", "value", "goal", ""], rows)?;
     }
     Ok(Exit::Done)
+}
+
+async fn told_to_end() -> std::io::Result<()> {
+    let (mut terminate, mut interrupt, mut hangup) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
+    }
 }
 
 /// Everything; a part that cannot be measured here says so in the report.
@@ -70,7 +92,8 @@ async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
     let idle_since = clock.boot();
 
     report.extend(whoami::measure(options, &clock).await?);
-    report.extend(decision::measure(&*clock)?);
+    let deciding = Arc::clone(&clock);
+    report.extend(tokio::task::spawn_blocking(move || decision::measure(&*deciding)).await??);
     report.extend(ssh::measure(options, &clock).await?);
     report.extend(ccp::measure(options, &clock).await?);
 

@@ -68,3 +68,16 @@ impl Measured {
         Ok(kib * 1024)
     }
 }
+
+/// Killed and gone, so that what is removed next is not written to any more.
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let _ = self.child.start_kill();
+        for _ in 0..1000 {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

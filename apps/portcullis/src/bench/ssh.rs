@@ -91,10 +91,11 @@ fn arguments() -> serde_json::Value {
 
 /// An sshd of this user, on a free loopback port, that takes one key.
 struct Server {
+    // Ends before its folder does.
+    _sshd: Child,
     folder: tempfile::TempDir,
     port: u16,
     user: String,
-    _sshd: Child,
 }
 
 impl Server {

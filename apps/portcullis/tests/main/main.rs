@@ -11,6 +11,7 @@
 
 mod audit;
 mod bad_input;
+mod bench;
 mod bytes;
 mod canary;
 mod changes;
