@@ -73,7 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let report = count(options.filter.as_deref())?;
     let portcullis = if options.no_times() { None } else { Some(programs::portcullis()?) };
     if options.json {
-        let mut all = report.to_json();
+        let mut all = report.to_json(before.as_ref());
         if let (Some(portcullis), Some(all)) = (portcullis, all.as_object_mut()) {
             eprintln!("==> measuring times");
             let told = capture(portcullis.bench(&options.passed_on).arg("--json"))?;

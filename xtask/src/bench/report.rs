@@ -40,9 +40,10 @@ impl Report {
     }
 
     /// The same for programs, and for a later `--against`.
-    pub(super) fn to_json(&self) -> Value {
+    pub(super) fn to_json(&self, before: Option<&Before>) -> Value {
         let counts = self.counts.iter().map(|count| {
             json!({
+                "before": before.and_then(|before| before.once(&count.act.name)),
                 "act": count.act.name,
                 "what": count.act.what,
                 "instructions": count.once(),
@@ -138,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_later_run_is_held_against_an_earlier_one() {
-        let earlier = report(&[("a", 1000), ("b", 1000), ("c", 1000), ("gone", 1)]).to_json().to_string();
+        let earlier = report(&[("a", 1000), ("b", 1000), ("c", 1000), ("gone", 1)]).to_json(None).to_string();
         let before = Before::parse(&earlier).unwrap();
         let table = report(&[("a", 1000), ("b", 1234), ("c", 995), ("d", 5)]).table(Some(&before));
         let changes: Vec<Vec<&str>> = table
@@ -151,6 +152,9 @@ mod tests {
         assert_eq!(changes[3][..4], ["c", "995", "1,000", "-0.5 %"]);
         assert_eq!(changes[4][..3], ["d", "5", "new"]);
         assert!(!table.contains("careful"), "{table}");
+        let told = report(&[("b", 1234), ("d", 5)]).to_json(Some(&before));
+        assert_eq!(told["counts"][0]["before"], 1000);
+        assert!(told["counts"][1]["before"].is_null() && told["counts"][1]["instructions"] == 5);
         let mut elsewhere = report(&[("a", 1000)]);
         elsewhere.made_with = vec!["rustc 2".into()];
         assert!(elsewhere.table(Some(&before)).contains("careful: before was made with rustc 1, valgrind-3"));
