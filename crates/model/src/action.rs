@@ -125,26 +125,35 @@ impl Action {
     ///
     /// Written as JSON with sorted keys, so equal actions have equal digests.
     pub fn digest(&self) -> ActionDigest {
-        let credential = match &self.credential {
-            CredentialUse::None => json!("none"),
-            CredentialUse::Inventory => json!("inventory"),
-            CredentialUse::Handle(token) => json!({ "handle_id": token.id().as_str() }),
-        };
-        let parts: Vec<Value> = self.parts.iter().map(SubAction::describe).collect();
+        let mut text = Vec::with_capacity(512);
         // Members in the order of their names.
-        let members = [
-            ("address", &json!(self.target.address)),
-            ("arguments", &self.arguments),
-            ("credential", &credential),
-            ("joints", &json!(self.command.as_ref().map(joints))),
-            ("kind", &json!(self.target.kind.as_str())),
-            ("parts", &Value::Array(parts)),
-            ("target", &json!(self.target.name.as_str())),
-            ("tool", &json!(self.tool.as_str())),
-        ];
-        let mut text = String::with_capacity(512);
-        write_members(&mut text, members.into_iter());
-        ActionDigest(Sha256::digest(text.as_bytes()).into())
+        text.extend_from_slice(b"{\"address\":");
+        write_plain(&mut text, &self.target.address);
+        text.extend_from_slice(b",\"arguments\":");
+        write_sorted(&mut text, &self.arguments);
+        text.extend_from_slice(b",\"credential\":");
+        match &self.credential {
+            CredentialUse::None => write_plain(&mut text, "none"),
+            CredentialUse::Inventory => write_plain(&mut text, "inventory"),
+            CredentialUse::Handle(token) => write_handle(&mut text, token),
+        }
+        text.extend_from_slice(b",\"joints\":");
+        write_plain(&mut text, &self.command.as_ref().map(joints));
+        text.extend_from_slice(b",\"kind\":");
+        write_plain(&mut text, self.target.kind.as_str());
+        text.extend_from_slice(b",\"parts\":");
+        write_list(&mut text, self.parts.iter(), |text, part| match part {
+            SubAction::Whole => write_plain(text, "whole"),
+            SubAction::Command(_) | SubAction::File { .. } | SubAction::Credential { .. } => {
+                write_sorted(text, &part.describe());
+            }
+        });
+        text.extend_from_slice(b",\"target\":");
+        write_plain(&mut text, self.target.name.as_str());
+        text.extend_from_slice(b",\"tool\":");
+        write_plain(&mut text, self.tool.as_str());
+        text.push(b'}');
+        ActionDigest(Sha256::digest(&text).into())
     }
 }
 
@@ -185,49 +194,53 @@ fn joints(line: &CommandLine) -> Vec<String> {
 
 /// JSON with sorted keys (`serde_json` keeps the caller's order when any crate of the build asks it to), and with
 /// handles by their ids: they are rights, and their text must not be in anything that is hashed into a record.
-fn write_sorted(text: &mut String, value: &Value) {
+fn write_sorted(text: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Object(map) => {
             let mut members: Vec<(&str, &Value)> =
                 map.iter().map(|(key, item)| (key.as_str(), item)).collect();
             members.sort_unstable_by_key(|(key, _)| *key);
-            write_members(text, members.into_iter());
-        }
-        Value::Array(items) => {
-            text.push('[');
-            for (at, item) in items.iter().enumerate() {
+            text.push(b'{');
+            for (at, (key, item)) in members.into_iter().enumerate() {
                 if at > 0 {
-                    text.push(',');
+                    text.push(b',');
                 }
+                write_plain(text, key);
+                text.push(b':');
                 write_sorted(text, item);
             }
-            text.push(']');
+            text.push(b'}');
         }
+        Value::Array(items) => write_list(text, items.iter(), write_sorted),
         Value::String(string) => match HandleToken::parse(string) {
-            Some(token) => write_sorted(text, &json!({ "handle_id": token.id().as_str() })),
+            Some(token) => write_handle(text, &token),
             None => write_plain(text, value),
         },
         Value::Null | Value::Bool(_) | Value::Number(_) => write_plain(text, value),
     }
 }
 
-/// Appends one value as `serde_json` writes it.
-fn write_plain(text: &mut String, value: &(impl serde::Serialize + ?Sized)) {
-    // Texts and numbers always can be written.
-    text.push_str(&serde_json::to_string(value).unwrap_or_default());
+fn write_list<T>(text: &mut Vec<u8>, items: impl Iterator<Item = T>, write: impl Fn(&mut Vec<u8>, T)) {
+    text.push(b'[');
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            text.push(b',');
+        }
+        write(text, item);
+    }
+    text.push(b']');
 }
 
-fn write_members<'a>(text: &mut String, members: impl Iterator<Item = (&'a str, &'a Value)>) {
-    text.push('{');
-    for (at, (key, item)) in members.enumerate() {
-        if at > 0 {
-            text.push(',');
-        }
-        write_plain(text, key);
-        text.push(':');
-        write_sorted(text, item);
-    }
-    text.push('}');
+fn write_handle(text: &mut Vec<u8>, token: &HandleToken) {
+    text.extend_from_slice(b"{\"handle_id\":");
+    write_plain(text, token.id().as_str());
+    text.push(b'}');
+}
+
+/// Appends one value as `serde_json` writes it.
+fn write_plain(text: &mut Vec<u8>, value: &(impl serde::Serialize + ?Sized)) {
+    // Texts and numbers always can be written, and memory takes them.
+    let _ = serde_json::to_writer(text, value);
 }
 
 #[cfg(test)]
@@ -242,8 +255,8 @@ mod tests {
             .map(|(k, v)| (k.to_owned(), v))
             .into_iter()
             .collect();
-        let mut text = String::new();
+        let mut text = Vec::new();
         write_sorted(&mut text, &Value::Object(backwards));
-        assert_eq!(text, r#"{"a":1,"b":[{"a":2,"z":1}]}"#);
+        assert_eq!(text, br#"{"a":1,"b":[{"a":2,"z":1}]}"#);
     }
 }

@@ -1,6 +1,7 @@
 //! The values a decision produces. Only this crate can make an [`Allowed`] or a [`Permit`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -11,20 +12,21 @@ use model::{Action, ErrorCode, GroupName, Limits, Principal, RuleName, SnapshotH
 /// Made by [`crate::Snapshot::authorise`] only; [`Allowed::discharge`] is the only way on.
 #[derive(Debug)]
 pub struct Allowed {
-    grounds: Grounds,
+    // Passed on from stage to stage: on the heap they stay where they are.
+    grounds: Box<Grounds>,
     obligations: Obligations,
 }
 
 /// The yes with every obligation met: what stage 5 writes down and the connector's fences come from.
 #[derive(Debug)]
 pub struct Permit {
-    grounds: Grounds,
+    grounds: Box<Grounds>,
 }
 
 #[derive(Debug)]
 struct Grounds {
     principal: Principal,
-    action: Action,
+    action: Arc<Action>,
     rules: Vec<RuleName>,
     limits: Limits,
     fences: Fences,
@@ -117,7 +119,11 @@ pub struct Denial {
 impl Allowed {
     pub(crate) fn new(principal: Principal, action: Action, basis: Basis, obligations: Obligations) -> Self {
         let Basis { rules, limits, fences, snapshot } = basis;
-        Self { grounds: Grounds { principal, action, rules, limits, fences, snapshot }, obligations }
+        let action = Arc::new(action);
+        Self {
+            grounds: Box::new(Grounds { principal, action, rules, limits, fences, snapshot }),
+            obligations,
+        }
     }
 
     /// Who asked.
@@ -183,6 +189,11 @@ impl Permit {
         &self.grounds.action
     }
 
+    /// The same, for who keeps it beyond the permit.
+    pub fn shared_action(&self) -> Arc<Action> {
+        Arc::clone(&self.grounds.action)
+    }
+
     /// The rules that permitted it.
     pub fn rules(&self) -> &[RuleName] {
         &self.grounds.rules
@@ -209,7 +220,8 @@ impl Permit {
     /// A permit that no rule gave, for the tests of what comes after the decision.
     pub fn for_test(principal: Principal, action: Action, limits: Limits, fences: Fences) -> Self {
         let snapshot = SnapshotHash::new([0; 32]);
-        Self { grounds: Grounds { principal, action, rules: Vec::new(), limits, fences, snapshot } }
+        let action = Arc::new(action);
+        Self { grounds: Box::new(Grounds { principal, action, rules: Vec::new(), limits, fences, snapshot }) }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Programs that run other programs, or write where their words do not show it.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use model::SimpleCommand;
@@ -41,13 +40,21 @@ pub enum OpaqueWhen {
 
 const LIST: &str = include_str!("../../data/opaque.txt");
 
-static BY_PROGRAM: LazyLock<BTreeMap<&'static str, Vec<OpaqueProgram>>> = LazyLock::new(|| {
-    let mut by_program: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for entry in opaque_programs() {
-        by_program.entry(entry.program).or_default().push(entry);
-    }
-    by_program
+/// The list by program; the entries of one in the order of the file.
+static BY_PROGRAM: LazyLock<Box<[OpaqueProgram]>> = LazyLock::new(|| {
+    let mut list: Box<[OpaqueProgram]> = opaque_programs().collect();
+    list.sort_by_key(|entry| entry.program);
+    list
 });
+
+/// What the list says of a program of exactly this name.
+fn entries(program: &str) -> &'static [OpaqueProgram] {
+    let list: &'static [OpaqueProgram] = &BY_PROGRAM;
+    let from = list.partition_point(|entry| entry.program < program);
+    let listed = list.get(from..).unwrap_or_default();
+    let (entries, _) = listed.split_at(listed.partition_point(|entry| entry.program == program));
+    entries
+}
 
 /// The list, in the order of its file.
 pub fn opaque_programs() -> impl Iterator<Item = OpaqueProgram> {
@@ -71,8 +78,7 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     let reading = Reading { abbreviates: abbreviates(name), valued: valued(name) };
     spellings(name)
         .chain(other.into_iter().flat_map(spellings))
-        .filter_map(|spelling| Some((spelling, BY_PROGRAM.get(spelling)?)))
-        .flat_map(|(spelling, entries)| entries.iter().map(move |entry| (spelling, entry)))
+        .flat_map(|spelling| entries(spelling).iter().map(move |entry| (spelling, entry)))
         // What is built into a shell has one name: `read` is, `sensors-read` is not.
         .filter(|(spelling, entry)| entry.reason != BUILT_IN || spelling.len() == name.len())
         .find(|(_, entry)| entry.holds(command, reading))
@@ -82,7 +88,7 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
 /// Whether a program of this name is opaque with some words.
 pub(super) fn is_listed(program: &str) -> bool {
     let lower = base(program).to_ascii_lowercase();
-    EVALUATES.contains(&lower.as_str()) || spellings(&lower).any(|spelling| BY_PROGRAM.contains_key(spelling))
+    EVALUATES.contains(&lower.as_str()) || spellings(&lower).any(|spelling| !entries(spelling).is_empty())
 }
 
 /// Whether an option takes the place of the first operand, so that what a rule's author took for the text to
