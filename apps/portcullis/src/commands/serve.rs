@@ -24,16 +24,23 @@ const DRAIN: Duration = Duration::from_secs(30);
 /// Serves.
 pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
     let place = Place::find(global.config.as_deref())?;
-    let loaded = load(&place, output)?;
-    log::start(Some(&loaded.configuration.log), global);
-    for warning in &loaded.warnings {
-        tracing::warn!("{warning}");
-    }
+    start_log(&place, global, output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Stop::failed)?;
     let exit = runtime.block_on(serve(&place, global, output));
     // After a second signal nobody waits for what still waits for a disk or a name server.
     runtime.shutdown_background();
     exit
+}
+
+/// Says what there is to say of the configuration where it says. It is read again for what follows: it may hold much, and
+/// this reading is not kept while the gateway runs.
+fn start_log(place: &Place, global: &Global, output: Output) -> Result<(), Stop> {
+    let loaded = load(place, output)?;
+    log::start(Some(&loaded.configuration.log), global);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
 }
 
 /// Beside the start, which a silent agent must not hold up.
