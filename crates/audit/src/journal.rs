@@ -18,7 +18,7 @@ use crate::pending::Stage;
 use crate::queue::{Job, Otherwise, Queue};
 use crate::recover::Opening;
 use crate::sink::Sink;
-use crate::turns::Turns;
+use crate::turns::{Owed, Turns};
 use crate::writer::{Health, Writer, WriterState};
 use crate::{
     CompletionFacts, Durability, Event, Intended, JournalConfig, Origin, Pending, RecordCommands, Recorded,
@@ -180,18 +180,18 @@ impl Journal {
     }
 
     /// Writes the end of a part of a call, which has no answer of its own.
-    pub async fn complete_part(&self, part: Pending, facts: CompletionFacts) -> Result<(), JournalError> {
-        self.write_end(part, &facts, &Report::default()).await
+    pub async fn complete_part(&self, part: Pending, facts: &CompletionFacts) -> Result<(), JournalError> {
+        self.write_end(part, facts, &Report::default()).await
     }
 
     /// Writes the completion (or, without an intent, the closed entry) and releases the answer.
     pub async fn complete<T: Send>(
         &self,
         pending: Pending,
-        facts: CompletionFacts,
+        facts: &CompletionFacts,
         answer: Guarded<T>,
     ) -> Result<Recorded<T>, JournalError> {
-        self.write_end(pending, &facts, answer.report()).await?;
+        self.write_end(pending, facts, answer.report()).await?;
         Ok(Recorded(answer.into_inner()))
     }
 
@@ -268,10 +268,7 @@ impl Journal {
         facts: &CompletionFacts,
         report: &Report,
     ) -> Result<(), JournalError> {
-        let body = pending.end(facts, report)?;
-        let entry = pending.ending(&body)?;
-        let otherwise = Otherwise::Withheld(Box::new(body));
-        let job = Job { otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) };
+        let job = self.last_job(&pending, facts, report)?;
         let sent = self.inner.reserve().await.and_then(|slot| {
             pending.stage = Stage::Ended;
             self.inner.send(Job { slot: Some(slot), ..job })
@@ -279,12 +276,29 @@ impl Journal {
         self.inner.wait(sent).await
     }
 
+    /// Apart from the waiting, so that no body is carried through it.
+    fn last_job(
+        &self,
+        pending: &Pending,
+        facts: &CompletionFacts,
+        report: &Report,
+    ) -> Result<Job, JournalError> {
+        let body = Box::new(pending.end(facts, report)?);
+        let entry = pending.ending(&body)?;
+        let otherwise = Otherwise::Withheld(body);
+        Ok(Job { otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) })
+    }
+
     fn job(&self, entry: Prepared, on_disk: bool) -> Job {
         Job { entry, on_disk, ack: None, otherwise: Otherwise::Nothing, only_if_awaited: false, slot: None }
     }
 }
 
-type Acknowledgement = oneshot::Receiver<Result<(), JournalError>>;
+/// An entry that is on its way, and whose turn it is to write it.
+struct Sent<'a> {
+    waiting: oneshot::Receiver<Result<(), JournalError>>,
+    turn: Option<Owed<'a>>,
+}
 
 impl Inner {
     /// Waits for a place, hands the job over, and waits for its acknowledgement.
@@ -295,19 +309,38 @@ impl Inner {
     }
 
     async fn reserve(&self) -> Result<tokio::sync::OwnedSemaphorePermit, JournalError> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(slot);
+        }
         let slot = tokio::time::timeout(self.patience, Arc::clone(&self.slots).acquire_owned()).await;
         slot.map_err(|_| self.too_slow())?.map_err(|_| ended())
     }
 
-    fn send(&self, job: Job) -> Result<Acknowledgement, JournalError> {
+    fn send(&self, job: Job) -> Result<Sent<'_>, JournalError> {
         let (ack, waiting) = oneshot::channel();
         let job = Job { ack: Some(ack), ..job };
         // Handing an entry to another thread and being woken by it costs more than writing it.
-        let taken = if job.on_disk { self.queue.push(job) } else { self.turns.write(job) };
-        if taken { Ok(waiting) } else { Err(ended()) }
+        let (taken, turn) = if job.on_disk {
+            (self.queue.push(job), None)
+        } else {
+            (self.turns.put(job), Some(self.turns.owed()))
+        };
+        if taken { Ok(Sent { waiting, turn }) } else { Err(ended()) }
     }
 
-    async fn wait(&self, mut waiting: Acknowledgement) -> Result<(), JournalError> {
+    async fn wait(&self, sent: Sent<'_>) -> Result<(), JournalError> {
+        let Sent { mut waiting, turn } = sent;
+        if let Some(turn) = turn {
+            // Whoever else has an entry at this moment puts it in first, and one write takes them all.
+            tokio::task::yield_now().await;
+            match waiting.try_recv() {
+                Ok(answer) => {
+                    turn.settled();
+                    return answer;
+                }
+                Err(_) => drop(turn),
+            }
+        }
         if let Ok(answer) = waiting.try_recv() {
             return answer;
         }
@@ -319,7 +352,8 @@ impl Inner {
     pub(crate) fn write_unawaited(&self, entry: Prepared) {
         let otherwise = Otherwise::TheSame;
         let job = Job { entry, on_disk: false, ack: None, otherwise, only_if_awaited: false, slot: None };
-        if !self.turns.write(job) {
+        let _turn = self.turns.owed();
+        if !self.turns.put(job) {
             tracing::warn!("a call ended after the journal: it is closed at the next start");
         }
     }

@@ -18,7 +18,7 @@ pub struct Pending {
     pub(crate) journal: Arc<Inner>,
     id: CallId,
     /// What every entry of this call says.
-    common: Body,
+    common: Box<Body>,
     opened: BootInstant,
     pub(crate) stage: Stage,
     /// Whether this is an act beside the main one of its call.
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Pending {
 impl Pending {
     pub(crate) fn new(journal: Arc<Inner>, principal: &Principal, origin: Origin, tool: &ToolName) -> Self {
         let id = journal.ids.next();
-        let common = Body {
+        let common = Box::new(Body {
             id: id.to_string().into(),
             parent: origin.parent.map(|parent| parent.to_string().into()),
             principal: Some(principal.id.to_shared().into()),
@@ -66,7 +66,7 @@ impl Pending {
             agent: origin.agent.as_deref().map(|agent| text(agent, AGENT).into()),
             tool: Some(tool.to_shared().into()),
             ..Body::default()
-        };
+        });
         let opened = journal.clock.boot();
         Self { journal, id, common, opened, stage: Stage::Open, part: false }
     }
@@ -100,7 +100,7 @@ impl Pending {
             decision: Some("allowed".into()),
             handle_id: handle_of(action),
             command,
-            ..self.common.clone()
+            ..Body::clone(&self.common)
         };
         Ok(Prepared { members: body.members()?, change: Some(Change::Opens(self.as_open_call())) })
     }
@@ -108,7 +108,7 @@ impl Pending {
     /// The entry that ends the call.
     pub(crate) fn end(&self, facts: &CompletionFacts, report: &guard::Report) -> Result<Body, JournalError> {
         let limited = |raw: &Option<String>| raw.as_deref().map(|raw| Word::from(text(raw, TEXT)));
-        let common = self.common.clone();
+        let common = Body::clone(&self.common);
         // The intent has it already; a call that never came so far has it here.
         let command = match (&facts.command, self.stage) {
             (Some(command), Stage::Open) => self.journal.command(self.common.id.as_str(), command)?,

@@ -133,10 +133,6 @@ impl Queue {
         state.quick.drain(..count).collect()
     }
 
-    pub(crate) fn has_quick(&self) -> bool {
-        !self.lock().quick.is_empty()
-    }
-
     /// Has the thread think again about what is to be done, and when.
     pub(crate) fn look_again(&self) {
         let mut state = self.lock();

@@ -1,8 +1,9 @@
 //! Whose turn it is to write: the journal's own thread, or a caller whose entry only has to reach the kernel.
 //!
-//! INVARIANT: nobody leaves an entry behind. Whoever has put one in tries for its turn; who does not get it may go,
-//! because who has it looks again after it has let go.
+//! INVARIANT: nobody leaves an entry behind. Whoever has put one in has a turn coming, and tries for it; who does not get
+//! it may go, because who has it looks again after it has let go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::queue::{Job, Queue};
@@ -11,12 +12,33 @@ use crate::writer::{BATCH, Writer};
 /// The writer, for one at a time; `None` when it has ended.
 pub(crate) struct Turns {
     writer: Mutex<Option<Writer>>,
+    /// Somebody's turn has come, and nobody has taken it yet.
+    wanted: AtomicBool,
     queue: Arc<Queue>,
+}
+
+/// A turn that somebody has coming. Taken when this is dropped, so also by a caller who goes away.
+pub(crate) struct Owed<'a>(Option<&'a Turns>);
+
+impl Owed<'_> {
+    /// The entry has been written in somebody else's turn.
+    pub(crate) fn settled(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Owed<'_> {
+    fn drop(&mut self) {
+        if let Some(turns) = self.0 {
+            turns.write();
+        }
+    }
 }
 
 impl Turns {
     pub(crate) fn new(writer: Writer) -> Self {
-        Self { queue: Arc::clone(&writer.queue), writer: Mutex::new(Some(writer)) }
+        let (queue, wanted) = (Arc::clone(&writer.queue), AtomicBool::new(false));
+        Self { writer: Mutex::new(Some(writer)), wanted, queue }
     }
 
     /// The thread: writes until the queue ends. Whatever ends it, nobody waits for it afterwards.
@@ -43,27 +65,35 @@ impl Turns {
         }
     }
 
-    /// Has an entry written that only has to reach the kernel, here and now if nothing speaks against it. `false` when
-    /// the writer has ended.
-    pub(crate) fn write(&self, job: Job) -> bool {
-        let taken = self.queue.push_quick(job);
-        while taken && self.queue.has_quick() {
+    /// Puts an entry in that only has to reach the kernel; `false` when the writer has ended. Whoever puts one in has a
+    /// turn coming: [`Self::owed`].
+    pub(crate) fn put(&self, job: Job) -> bool {
+        self.queue.push_quick(job)
+    }
+
+    /// The turn of whoever has put an entry in.
+    pub(crate) fn owed(&self) -> Owed<'_> {
+        Owed(Some(self))
+    }
+
+    /// Writes what is there, here and now if nothing speaks against it. Entries whose turn has not come yet are taken
+    /// along, and not waited for.
+    fn write(&self) {
+        self.wanted.store(true, Ordering::SeqCst);
+        while self.wanted.load(Ordering::SeqCst) {
             match self.writer.try_lock() {
                 Ok(mut turn) => match turn.as_mut() {
-                    Some(writer) if writer.is_quick() => self.take_turn(writer),
-                    Some(_) | None => {
-                        self.queue.look_again();
-                        break;
+                    Some(writer) if writer.is_quick() => {
+                        self.wanted.store(false, Ordering::SeqCst);
+                        self.take_turn(writer);
                     }
+                    Some(_) | None => return self.queue.look_again(),
                 },
-                Err(TryLockError::WouldBlock) => break,
-                Err(TryLockError::Poisoned(_)) => {
-                    self.queue.look_again();
-                    break;
-                }
+                // Who has the turn looks again after it has let go.
+                Err(TryLockError::WouldBlock) => return,
+                Err(TryLockError::Poisoned(_)) => return self.queue.look_again(),
             }
         }
-        taken
     }
 
     fn take_turn(&self, writer: &mut Writer) {

@@ -87,15 +87,15 @@ pub(crate) fn turn(
 
 /// Shows a result: what the tool shows, what it asks, or what all failures look like.
 pub(crate) fn show(
-    result: Result<&Outcome, &Failure>,
+    result: Result<Outcome, Failure>,
     turn: Turn,
-    render: impl FnOnce(&Outcome) -> Answer,
+    render: impl FnOnce(Outcome) -> Answer,
 ) -> Answer {
     match (result, turn) {
         (Ok(_), Turn::Client(asked)) => asking(asked),
         (Ok(outcome), Turn::Over | Turn::Void(_)) => render(outcome),
-        (Err(failure), turn @ Turn::Void(_)) => Answer { turn, ..tools::failed(failure) },
-        (Err(failure), Turn::Over | Turn::Client(_)) => tools::failed(failure),
+        (Err(failure), turn @ Turn::Void(_)) => Answer { turn, ..tools::failed(&failure) },
+        (Err(failure), Turn::Over | Turn::Client(_)) => tools::failed(&failure),
     }
 }
 

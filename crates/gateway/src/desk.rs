@@ -32,16 +32,16 @@ impl Desk for GatewayDesk<'_> {
     }
 
     fn whoami(&self, principal: &Principal) -> Map<String, Value> {
-        let groups: Vec<&str> = principal.groups.iter().map(|group| group.as_str()).collect();
-        let tools: Vec<String> = self
+        let groups: Value = principal.groups.iter().map(|group| Value::from(group.as_str())).collect();
+        let tools: Value = self
             .gateway
             .visible_tools(self.live, principal, Endpoint::All)
-            .map(|tool| tool.spec().name.to_string())
+            .map(|tool| Value::from(tool.spec().name.as_str()))
             .collect();
         Map::from_iter([
             ("principal".to_owned(), json!(principal.id.as_str())),
-            ("groups".to_owned(), json!(groups)),
-            ("tools".to_owned(), json!(tools)),
+            ("groups".to_owned(), groups),
+            ("tools".to_owned(), tools),
         ])
     }
 

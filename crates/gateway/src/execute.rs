@@ -140,7 +140,7 @@ impl SubEvents for Recorder<'_> {
             reason: Some(result.to_owned()),
             ..CompletionFacts::default()
         };
-        self.journal.complete_part(part.pending, facts).await.map_err(|error| unrecorded(&error))
+        self.journal.complete_part(part.pending, &facts).await.map_err(|error| unrecorded(&error))
     }
 
     fn dialled(&self, address: IpAddr) {

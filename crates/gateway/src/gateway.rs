@@ -360,7 +360,11 @@ impl Gateway {
         let pending = self.journal.pending(who.principal(), who.origin().clone(), &name);
         let facts = CompletionFacts { event, decision: "allowed", ..CompletionFacts::default() };
         let guarded = self.guard.admit_own(listing);
-        Ok(self.journal.complete(pending, facts, guarded).await.map_err(|error| self.not_recorded(&error))?)
+        Ok(self
+            .journal
+            .complete(pending, &facts, guarded)
+            .await
+            .map_err(|error| self.not_recorded(&error))?)
     }
 
     /// Takes one call off the budget for what is no call; if there is none left, it is counted for a sum.

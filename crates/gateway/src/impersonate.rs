@@ -46,13 +46,8 @@ impl Tool for Impersonate {
         Ok(Outcome { values, ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         let text = "The call is made as another principal".to_owned();
-        Answer {
-            text,
-            structured: Value::Object(outcome.values.clone()),
-            is_error: false,
-            ..Answer::default()
-        }
+        Answer { text, structured: Value::Object(outcome.values), is_error: false, ..Answer::default() }
     }
 }

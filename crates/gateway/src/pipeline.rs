@@ -59,7 +59,7 @@ pub(crate) async fn run(
     };
     facts::guarded(&mut facts, &guarded);
     let frozen = freeze::after(gateway, &call, &guarded);
-    let recorded = gateway.journal.complete(pending, facts, guarded).await;
+    let recorded = gateway.journal.complete(pending, &facts, guarded).await;
     if let Some(who) = frozen {
         gateway.record_freeze(who, call.origin()).await;
     }
@@ -90,7 +90,7 @@ async fn stages(
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call, resolved.action)?;
     let permit = discharge(gateway, allowed, heard.opened.as_ref()).await?;
-    let (limits, action) = (permit.limits(), Arc::new(permit.action().clone()));
+    let (limits, action) = (permit.limits(), permit.shared_action());
     facts::permitted(facts, &permit);
     let entered = Entered::new(gateway, live, pending.id(), call, &action);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;

@@ -83,8 +83,8 @@ impl Tool for GetPrompt {
         outcome.ok_or_else(|| invalid(format!("there is no prompt `{}`", shown(name))))
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
-        Answer { content: outcome.content.clone(), ..Answer::default() }
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
+        Answer { content: outcome.content, ..Answer::default() }
     }
 }
 

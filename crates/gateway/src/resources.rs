@@ -98,8 +98,8 @@ impl Tool for ReadResource {
         Ok(Outcome { content: vec![Content::Resource(content)], ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
-        Answer { content: outcome.content.clone(), ..Answer::default() }
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
+        Answer { content: outcome.content, ..Answer::default() }
     }
 }
 

@@ -70,19 +70,19 @@ impl Guard {
         scanner: &Scanner,
         output_limit: u64,
         result: Result<Outcome, Failure>,
-        render: impl FnOnce(Result<&Outcome, &Failure>) -> Answer,
+        render: impl FnOnce(Result<Outcome, Failure>) -> Answer,
     ) -> Guarded<Answer> {
         if self.is_transparent() {
             let bytes_out = result.as_ref().map_or(0, cap::bytes_kept);
             let report = Report { bytes_out, ..Report::default() };
-            return Guarded { inner: render(result.as_ref()), report };
+            return Guarded { inner: render(result), report };
         }
         if answer::result_holds(scanner, &result) {
             return answer::withheld();
         }
         let mut report = Report::default();
         let result = result.map(|outcome| cap::cap(outcome, output_limit, &mut report));
-        let rendered = render(result.as_ref());
+        let rendered = render(result);
         if answer::answer_holds(scanner, &rendered) {
             return answer::withheld();
         }

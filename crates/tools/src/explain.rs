@@ -55,7 +55,7 @@ impl Tool for Explain {
         Ok(outcome(run.desk.dry_run(run.lease.intended().permit().principal(), tool, &arguments)))
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         render_dry_run(outcome)
     }
 }
@@ -87,8 +87,8 @@ pub(crate) fn outcome(dry_run: DryRun) -> Outcome {
 }
 
 /// Shows a dry run.
-pub(crate) fn render_dry_run(outcome: &Outcome) -> Answer {
-    let values = &outcome.values;
+pub(crate) fn render_dry_run(outcome: Outcome) -> Answer {
+    let values = outcome.values;
     let field = |name: &str| values.get(name).and_then(Value::as_str);
     let mut text = format!("Decision: {}", field("decision").unwrap_or("deny"));
     for (label, value) in [
@@ -108,5 +108,5 @@ pub(crate) fn render_dry_run(outcome: &Outcome) -> Answer {
         text.push_str(if i == 0 { "\nAllowed instead:\n  " } else { "\n  " });
         text.push_str(line);
     }
-    Answer { text, structured: Value::Object(values.clone()), is_error: false, ..Answer::default() }
+    Answer { text, structured: Value::Object(values), is_error: false, ..Answer::default() }
 }

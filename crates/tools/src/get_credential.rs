@@ -116,7 +116,7 @@ impl Tool for GetCredential {
         Ok(Outcome { values: values.as_object().cloned().unwrap_or_default(), ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         let field = |name: &str| outcome.values.get(name).and_then(Value::as_str).unwrap_or("unknown");
         let text = format!(
             "Handle: {}\nUsername: {}\nAddress: {}",
@@ -124,12 +124,7 @@ impl Tool for GetCredential {
             field("username"),
             field("address")
         );
-        Answer {
-            text,
-            structured: Value::Object(outcome.values.clone()),
-            is_error: false,
-            ..Answer::default()
-        }
+        Answer { text, structured: Value::Object(outcome.values), is_error: false, ..Answer::default() }
     }
 }
 

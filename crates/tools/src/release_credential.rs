@@ -52,13 +52,8 @@ impl Tool for ReleaseCredential {
         Ok(Outcome { values, ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         let text = "The handle has been released".to_owned();
-        Answer {
-            text,
-            structured: Value::Object(outcome.values.clone()),
-            is_error: false,
-            ..Answer::default()
-        }
+        Answer { text, structured: Value::Object(outcome.values), is_error: false, ..Answer::default() }
     }
 }

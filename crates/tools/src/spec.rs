@@ -154,5 +154,5 @@ pub trait Tool: Send + Sync {
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure>;
 
     /// Shows a success. Failures are shown alike for all tools, by [`crate::failed`].
-    fn render(&self, action: &Action, outcome: &Outcome) -> Answer;
+    fn render(&self, action: &Action, outcome: Outcome) -> Answer;
 }

@@ -87,7 +87,7 @@ impl Tool for SshExecute {
         run.shell.exec(HostRun { lease, host, hops, timeout, output, cancel, progress, sub_events }).await
     }
 
-    fn render(&self, action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, action: &Action, outcome: Outcome) -> Answer {
         let command = action.arguments.get("command").and_then(Value::as_str).unwrap_or_default();
         let (status, signal) = match &outcome.exit {
             Some(Exit::Status(status)) => (Some(*status), None),
@@ -99,7 +99,7 @@ impl Tool for SshExecute {
             (None, Some(signal)) => format!("none (ended by signal {signal})"),
             (None, None) => "none (the host did not tell)".to_owned(),
         };
-        let (stdout, stderr) = (stream(outcome, "stdout"), stream(outcome, "stderr"));
+        let (stdout, stderr) = (stream(&outcome, "stdout"), stream(&outcome, "stderr"));
         let mut text = format!(
             "Host: {}\nCommand: {command}\nExit code: {ended}\n\n--- stdout ---\n{stdout}",
             action.target.name

@@ -49,7 +49,7 @@ impl Tool for SshPlan {
         Ok(outcome(run.desk.dry_run(run.lease.intended().permit().principal(), "ssh_execute", &arguments)))
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         render_dry_run(outcome)
     }
 }

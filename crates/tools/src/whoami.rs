@@ -53,15 +53,15 @@ impl Tool for Whoami {
         Ok(Outcome { values, ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
-        let values = &outcome.values;
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
+        let values = outcome.values;
         let principal = values.get("principal").and_then(Value::as_str).unwrap_or_default();
         let text = format!(
             "Principal: {principal}\nGroups: {}\nTools: {}",
             joined(values.get("groups")),
             joined(values.get("tools"))
         );
-        Answer { text, structured: Value::Object(values.clone()), is_error: false, ..Answer::default() }
+        Answer { text, structured: Value::Object(values), is_error: false, ..Answer::default() }
     }
 }
 

@@ -45,9 +45,10 @@ pub(crate) fn admit(line: &str) -> anyhow::Result<Once> {
 }
 
 /// As a tool renders a command's output: the text, and a field with the same.
-fn render(result: Result<&Outcome, &Failure>) -> Answer {
-    let stream = result.ok().and_then(|outcome| outcome.streams.first());
-    let text = String::from_utf8_lossy(stream.map(|stream| stream.bytes.as_slice()).unwrap_or_default());
+fn render(result: Result<Outcome, Failure>) -> Answer {
+    let streams = result.map(|outcome| outcome.streams).unwrap_or_default();
+    let bytes = streams.first().map(|stream| stream.bytes.as_slice()).unwrap_or_default();
+    let text = String::from_utf8_lossy(bytes);
     let fields = Map::from_iter([("stdout".to_owned(), Value::from(text.as_ref()))]);
     Answer { text: text.into_owned(), structured: Value::Object(fields), ..Answer::default() }
 }

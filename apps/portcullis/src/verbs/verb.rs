@@ -93,14 +93,9 @@ impl<A: Act> Tool for Verb<A> {
         Ok(Outcome { values, ..Outcome::default() })
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
         let text = self.act.text(&outcome.values);
-        Answer {
-            text,
-            structured: Value::Object(outcome.values.clone()),
-            is_error: false,
-            ..Answer::default()
-        }
+        Answer { text, structured: Value::Object(outcome.values), is_error: false, ..Answer::default() }
     }
 }
 

@@ -46,7 +46,7 @@ async fn disk_full_withholds_the_answer_and_says_so_later() {
     let mut pending = journal.pending(&principal(), origin(), &tool());
     journal.begin(&mut pending, permit(Tier::Dangerous), policy).await.unwrap();
     faults.set(|plan| plan.room = Some(10));
-    assert!(journal.complete(pending, executed(), answer()).await.is_err(), "no answer without its record");
+    assert!(journal.complete(pending, &executed(), answer()).await.is_err(), "no answer without its record");
     faults.set(|plan| plan.room = None);
     journal.event(event("config_reloaded")).await.unwrap();
     journal.shutdown().await.unwrap();

@@ -37,7 +37,7 @@ async fn write_vectors(dir: &Path) {
     let journal = Journal::open(config, Arc::new(Still), Arc::new(TestEntropy::starting_at(0))).unwrap();
     let mut pending = journal.pending(&principal(), origin(), &tool());
     journal.begin(&mut pending, permit(Tier::Dangerous), policy).await.unwrap();
-    journal.complete(pending, executed(), answer()).await.unwrap();
+    journal.complete(pending, &executed(), answer()).await.unwrap();
     let fields = Map::from_iter([("note".to_owned(), json!("left\u{202e}right, ümlaut"))]);
     let reloaded =
         Event { event: "config_reloaded", principal: None, origin: Origin::default(), tool: None, fields };

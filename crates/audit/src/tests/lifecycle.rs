@@ -57,7 +57,7 @@ async fn a_denial_is_one_closed_entry_with_its_command() {
         reason: Some(format!("not \u{202e}permitted: {}", token.reveal())),
         ..CompletionFacts::default()
     };
-    let recorded = journal.complete(pending, facts, answer()).await.unwrap();
+    let recorded = journal.complete(pending, &facts, answer()).await.unwrap();
     assert_eq!(recorded.into_inner(), "the answer");
     journal.shutdown().await.unwrap();
     let denial = entries(dir.path()).into_iter().find(|entry| entry.event == "tool_call").unwrap();
@@ -76,7 +76,7 @@ async fn a_changed_policy_ends_the_call_after_its_intent() {
     let refused = journal.begin(&mut pending, permit(Tier::Dangerous), || SnapshotHash::new([1; 32])).await;
     assert!(matches!(refused, Err(BeginError::PolicyChanged)));
     let denied = CompletionFacts { event: "tool_call", decision: "denied", ..CompletionFacts::default() };
-    journal.complete(pending, denied, answer()).await.unwrap();
+    journal.complete(pending, &denied, answer()).await.unwrap();
     journal.shutdown().await.unwrap();
     assert_eq!(check(dir.path()).orphans, 0);
 }
@@ -131,8 +131,8 @@ async fn parts_of_a_call_have_their_own_intent_and_their_parent() {
     let intended = journal.begin(&mut pending, permit(Tier::Dangerous), policy).await.unwrap();
     let part = journal.begin_part(&intended, "shell_probe").await.unwrap();
     let facts = CompletionFacts { event: "shell_probe", decision: "allowed", ..CompletionFacts::default() };
-    journal.complete_part(part, facts).await.unwrap();
-    journal.complete(pending, executed(), answer()).await.unwrap();
+    journal.complete_part(part, &facts).await.unwrap();
+    journal.complete(pending, &executed(), answer()).await.unwrap();
     journal.shutdown().await.unwrap();
     let entries = entries(dir.path());
     let parts: Vec<_> = entries.iter().filter(|entry| entry.event == "shell_probe").collect();
@@ -203,7 +203,7 @@ async fn what_the_guard_did_is_in_the_completion() {
         vendor_code: Some("correct horse battery".to_owned()),
         ..executed()
     };
-    journal.complete(pending, facts, guarded).await.unwrap();
+    journal.complete(pending, &facts, guarded).await.unwrap();
     journal.shutdown().await.unwrap();
     let entry = entries(dir.path()).into_iter().find(|entry| entry.event == "secret_in_output").unwrap();
     assert_eq!((&entry.members["withheld"], &entry.members["bytes_out"]), (&json!(true), &json!(0)));
@@ -218,7 +218,7 @@ async fn after_the_end_everything_is_refused() {
     journal.shutdown().await.unwrap();
     assert!(journal.event(event("config_reloaded")).await.is_err());
     assert!(journal.begin(&mut late, permit(Tier::Read), policy).await.is_err());
-    assert!(journal.complete(late, executed(), answer()).await.is_err());
+    assert!(journal.complete(late, &executed(), answer()).await.is_err());
     assert!(journal.shutdown().await.is_err());
 }
 

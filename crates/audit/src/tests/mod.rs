@@ -11,6 +11,7 @@ mod lifecycle;
 mod meter;
 mod reading;
 mod sums;
+mod turns;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ pub(crate) fn event(name: &'static str) -> Event {
 pub(crate) async fn call(journal: &Journal) {
     let mut pending = journal.pending(&principal(), origin(), &tool());
     journal.begin(&mut pending, permit(Tier::Dangerous), policy).await.unwrap();
-    journal.complete(pending, executed(), answer()).await.unwrap();
+    journal.complete(pending, &executed(), answer()).await.unwrap();
 }
 
 /// A folder with a journal of so many calls, closed in order.

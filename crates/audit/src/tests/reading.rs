@@ -23,7 +23,7 @@ async fn entries_are_found_by_what_they_say() {
     journal.event(reloaded).await.unwrap();
     let pending = journal.pending(&principal(), origin(), &tool());
     let denied = CompletionFacts { event: "tool_call", decision: "denied", ..CompletionFacts::default() };
-    journal.complete(pending, denied, answer()).await.unwrap();
+    journal.complete(pending, &denied, answer()).await.unwrap();
     journal.shutdown().await.unwrap();
     let some = |text: &str| Some(text.to_owned());
     let count = |filter: Filter| found(dir.path(), filter).len();
@@ -54,7 +54,7 @@ async fn the_tail_reaches_over_files() {
     }
     let mut pending = journal.pending(&principal(), origin(), &tool());
     journal.begin(&mut pending, permit(Tier::Read), policy).await.unwrap();
-    journal.complete(pending, executed(), answer()).await.unwrap();
+    journal.complete(pending, &executed(), answer()).await.unwrap();
     journal.shutdown().await.unwrap();
     let all: Vec<u64> = found(dir.path(), Filter::default()).iter().map(|entry| entry.seq).collect();
     assert_eq!(all, (1..=all.len() as u64).collect::<Vec<_>>());

@@ -21,7 +21,7 @@ fn outcome(stdout: &[u8], stderr: &[u8]) -> Outcome {
 }
 
 /// Renders as a tool would.
-fn render(result: Result<&Outcome, &Failure>) -> Answer {
+fn render(result: Result<Outcome, Failure>) -> Answer {
     match result {
         Ok(outcome) => {
             let texts: Vec<String> =
@@ -161,7 +161,7 @@ fn a_secret_in_contents_or_questions_withholds_everything() {
 #[test]
 fn contents_and_questions_are_made_visible_and_bounded() {
     let content = vec![Content::Text("a\u{202e}b".into()), resource(&"x".repeat(100)), resource("\u{200b}")];
-    let shown = |result: Result<&Outcome, &Failure>| {
+    let shown = |result: Result<Outcome, Failure>| {
         let question = Question::Page { message: "\u{1b}[2J".into(), url: "https://a".into() };
         let asked = Asked { questions: [("q".to_owned(), question)].into(), state: None };
         Answer { content: result.unwrap().content.clone(), turn: Turn::Client(asked), ..Answer::default() }

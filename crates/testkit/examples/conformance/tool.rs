@@ -93,7 +93,7 @@ impl Tool for FixtureTool {
         script::run(self.spec.name.as_str(), &call, run.notices, &self.rules).await
     }
 
-    fn render(&self, _action: &Action, outcome: &Outcome) -> Answer {
-        Answer { content: outcome.content.clone(), ..Answer::default() }
+    fn render(&self, _action: &Action, outcome: Outcome) -> Answer {
+        Answer { content: outcome.content, ..Answer::default() }
     }
 }
