@@ -1,0 +1,28 @@
+//! Has the linker pack what is relocated at the start, where the C library can read that: a megabyte less to be read,
+//! and to be kept, for a binary that can be loaded anywhere.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    if reads_packed_relocations().unwrap_or_default() {
+        println!("cargo:rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// glibc does since 2.36. An older one would start the binary and not know what to make of it, so only what is built
+/// where it runs is packed.
+fn reads_packed_relocations() -> Option<bool> {
+    if env::var("HOST").ok()? != env::var("TARGET").ok()? {
+        return None;
+    }
+    let asked = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let (major, minor) = String::from_utf8(asked.stdout)
+        .ok()?
+        .trim()
+        .strip_prefix("glibc ")?
+        .split_once('.')
+        .map(|(major, minor)| (major.parse::<u32>().ok(), minor.parse::<u32>().ok()))?;
+    Some((major?, minor?) >= (2, 36))
+}
