@@ -192,10 +192,15 @@ fn opaque(rule: &Rule, found: &mut Found) {
 
 /// By name a program is opaque if it is so with any words; wildcards may stand for words that make it so.
 fn may_be_opaque(pattern: &CommandPattern, sample: &SimpleCommand) -> bool {
-    let fixed = pattern.words().len() > 1
-        && pattern.words().iter().all(|word| matches!(word, WordPattern::Literal(_) | WordPattern::Int));
     let named = sample.words.first().is_some_and(|program| command::is_opaque_with_some(program));
-    command::opaque(sample).is_some() || (!fixed && named)
+    command::opaque(sample).is_some() || (!is_fixed(pattern) && named)
+}
+
+/// Whether every word is written down, so that whoever sends the command chooses nothing of it. A program alone is not:
+/// many read what they are to do from a pipe.
+fn is_fixed(pattern: &CommandPattern) -> bool {
+    pattern.words().len() > 1
+        && pattern.words().iter().all(|word| matches!(word, WordPattern::Literal(_) | WordPattern::Int))
 }
 
 /// Paths that are refused before any rule is asked.

@@ -2,7 +2,7 @@
 
 use model::{FileAccess, SubAction};
 
-use super::{Found, is_operators, sample};
+use super::{Found, is_fixed, is_operators, sample};
 use crate::command::{self, CommandPattern};
 use crate::path::PathPattern;
 use crate::rule::{Effect, Part, PrincipalSelector, Rule, ToolSelector};
@@ -50,10 +50,12 @@ pub(super) fn lint(rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
     }
 }
 
-/// `**` beside a rule about commands: a forbidden program can be copied under another name.
+/// `**` beside a rule about commands: a forbidden program can be copied under another name. A program that runs others,
+/// with words of the caller's choice, needs no copy.
 fn everything_beside(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
-    let Some(index) = rule.commands.iter().flatten().position(CommandPattern::is_any) else { return };
-    if rule.approval.is_some() {
+    let any = rule.commands.iter().flatten().position(CommandPattern::is_any);
+    let open = rule.opaque.iter().flatten().enumerate().find(|(_, pattern)| !is_fixed(pattern));
+    if rule.approval.is_some() || (any.is_none() && open.is_none()) {
         return;
     }
     let narrows = |other: &&Rule| {
@@ -64,13 +66,22 @@ fn everything_beside(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found
         };
         asks && may_meet(rule, other) && share_a_target(rule, other, vocabulary)
     };
-    if let Some(other) = rules.iter().find(narrows) {
+    let Some(other) = rules.iter().find(narrows) else { return };
+    if let Some(index) = any {
         let message = format!(
             "`**` also permits to copy a program under a name that rule `{}` does not know",
             other.name
         );
         let hint = "list the commands that are needed instead of `**`";
         found.warn(rule, "any-command", ("commands", Some(index)), message, hint);
+    }
+    if let Some((index, pattern)) = open {
+        let message = format!(
+            "`{pattern}` can do what rule `{}` is about in words that no rule understands",
+            other.name
+        );
+        let hint = "write its words down, or ask for the same approval here";
+        found.warn(rule, "any-opaque", ("opaque", Some(index)), message, hint);
     }
 }
 

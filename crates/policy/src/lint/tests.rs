@@ -59,6 +59,11 @@ fn good_rules_have_no_warnings() {
         &["allow = ['operator:*']; principals = ['bot', 'group:oncall']; targets = ['gateway']"],
         &["allow = ['whoami']"],
         &[
+            "forbid = ['*']; commands = ['reboot']; principals = ['human']",
+            "allow = ['ssh_execute']; opaque = ['git log']",
+            "allow = ['ssh_execute']; opaque = ['bash']; principals = ['bot']",
+        ],
+        &[
             "allow = ['ssh_execute']; commands = ['x']; targets = ['name:*.internal']; networks = { allow = ['10.0.0.0/8'] }",
         ],
         &["allow = ['ssh_execute']; commands = ['x']; targets = ['address:10.0.0.0/8']"],
@@ -210,6 +215,24 @@ fn each_doubt_has_its_code() {
             1,
             "any-command",
             "`r0`",
+        ),
+        (
+            &[
+                "allow = ['ssh_execute']; commands = ['systemctl restart *']; approval = { by = ['group:oncall'] }",
+                "allow = ['ssh_execute']; opaque = ['bash']",
+            ],
+            1,
+            "any-opaque",
+            "`bash` can do what rule `r0`",
+        ),
+        (
+            &[
+                "forbid = ['*']; commands = ['reboot']",
+                "allow = ['ssh_execute']; opaque = ['git log', 'env **']",
+            ],
+            1,
+            "any-opaque",
+            "`env **`",
         ),
     ] {
         let found = codes(rules);
