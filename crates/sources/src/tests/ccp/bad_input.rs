@@ -1,6 +1,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
+use tokio::task::JoinHandle;
+
 use super::*;
 
 #[tokio::test]
@@ -58,6 +60,7 @@ async fn an_error_that_holds_a_secret_is_not_repeated() {
     let source = site.source();
     for body in [
         "{\"ErrorCode\":\"APPAP004E\",\"ErrorMsg\":\"it is canary\",\"Content\":\"canary\"}",
+        "{\"ErrorCode\":\"APPAP004E\",\"ErrorMessage\":\"it is canary\",\"Content\":\"canary\"}",
         "{\"ErrorCode\":\"canary is no code\",\"ErrorMessage\":null}",
         "{\"ErrorCode\":\"APPAP004E\",\"ErrorMsg\":{\"canary\":1}}",
         "{\"Content\":\"canary\"}",
@@ -115,15 +118,44 @@ async fn what_is_no_web_service_is_told_from_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn a_source_that_hangs_holds_up_no_other_and_can_be_given_up() {
-    let site = Site::new();
-    let source = site.source();
-    site.server.misbehave([CcpMischief::Silent]);
-    let name = named("PROD/root");
-    let hanging = source.fetch(Fetch { credential: &name, reason: None });
-    let given_up = tokio::time::timeout(Duration::from_millis(300), hanging).await;
-    assert!(given_up.is_err(), "it hangs");
-    assert!(is_password(&fetch(&source, "PROD/root").await.unwrap(), SECRET));
+async fn a_source_that_hangs_holds_up_no_other_fetch_of_it_or_of_another_source() {
+    let (mut site, other) = (Site::new(), Site::new());
+    // As long as there is: what waited for one that hangs would find it finished.
+    site.settings.timeout = Duration::from_secs(55);
+    let (source, another) = (Arc::new(site.source()), other.source());
+    // The first that hangs has the kept connection, the others one each.
+    assert!(is_password(&fetch(&*source, "PROD/root").await.unwrap(), SECRET));
+    let mut hanging = Vec::new();
+    for mischief in [CcpMischief::Silent, CcpMischief::Slow] {
+        site.server.misbehave([mischief]);
+        hanging.push(hang(&site, &source).await);
+        assert!(is_password(&fetch(&*source, "PROD/root").await.unwrap(), SECRET));
+        assert!(is_password(&fetch(&another, "PROD/root").await.unwrap(), SECRET));
+        assert!(hanging.iter().all(|one| !one.is_finished()), "the good ones waited for those that hang");
+    }
+    // As many as one source asks at a time: all its own, and none of the other's.
+    site.server.misbehave(vec![CcpMischief::Silent; 14]);
+    for _ in 0..14 {
+        hanging.push(hang(&site, &source).await);
+    }
+    assert!(is_password(&fetch(&another, "PROD/root").await.unwrap(), SECRET));
+    assert!(hanging.iter().all(|one| !one.is_finished()), "the other source waited for those that hang");
+    // Given up, they leave nothing behind that the next would wait for.
+    hanging.iter().for_each(JoinHandle::abort);
+    assert!(is_password(&fetch(&*source, "PROD/root").await.unwrap(), SECRET));
+}
+
+/// A retrieval that the server has taken and does not end.
+async fn hang(site: &Site, source: &Arc<CcpSource>) -> JoinHandle<()> {
+    let (before, source) = (site.server.requests().len(), Arc::clone(source));
+    let hanging = tokio::spawn(async move {
+        let _ = fetch(&*source, "PROD/root").await;
+    });
+    while site.server.requests().len() == before {
+        assert!(!hanging.is_finished(), "it ended before it was asked");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    hanging
 }
 
 #[tokio::test]
