@@ -242,6 +242,30 @@ async fn what_the_server_itself_says_is_understood() {
 }
 
 #[tokio::test]
+async fn a_message_is_read_under_its_other_name_as_well() {
+    let site = Site::new();
+    let source = site.source();
+    for (body, read) in [
+        ("\"ErrorMessage\":\"APPAP330E Details of certificate\"", "APPAP330E Details of certificate"),
+        (
+            "\"ErrorMsg\":null,\"ErrorMessage\":\"APPAP330E Details of certificate\"",
+            "APPAP330E Details of certificate",
+        ),
+        (
+            "\"ErrorMessage\":\"APPAP004E\",\"ErrorMsg\":\"APPAP330E the usual one\"",
+            "APPAP330E the usual one",
+        ),
+    ] {
+        let body = format!("{{\"ErrorCode\":\"APPAP306E\",{body}}}");
+        site.server.misbehave([CcpMischief::Json { status: 403, body: body.clone() }]);
+        let failure = error(&source, "PROD/root").await;
+        assert_eq!(failure.vendor(), Some("APPAP306E"), "{body}");
+        assert!(failure.hint().unwrap().contains("clientcertnegotiation"), "{body}: {failure:?}");
+        assert!(failure.internal().unwrap().contains(read), "{body}: {failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn while_a_password_changes_cyberark_is_asked_again_and_then_it_is_refused() {
     let mut site = Site::new();
     let source = site.source();
