@@ -239,6 +239,27 @@ async fn denials_spend_the_budget_too() {
     assert_eq!(codes.last().unwrap(), "denied.rate");
 }
 
+/// Dry runs answer what policy would say, so they are as dear as the calls they stand for, and as much on record.
+#[tokio::test]
+async fn dry_runs_spend_the_budget_and_are_recorded() {
+    for (tool, arguments) in [
+        ("explain", json!({"tool": "ssh_execute", "arguments": {"host": "web1", "command": "reboot"}})),
+        ("ssh_plan", json!({"host": "web1", "command": "reboot"})),
+    ] {
+        let harness = Harness::new(RULES).await;
+        let mut answers = Vec::new();
+        for _ in 0..125 {
+            answers.push(harness.call(tool, arguments.clone()).await);
+        }
+        let told = answers.iter().filter(|answer| answer.structured["decision"] == "deny").count();
+        assert_eq!(answers.last().unwrap().structured["code"], "denied.rate", "{tool}");
+        let recorded = harness.journal();
+        let completions =
+            recorded.iter().filter(|entry| entry["phase"] == "complete" && entry["tool"] == tool);
+        assert!(told > 0 && completions.count() == told, "{tool}: {told} were told");
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_is_not_visible_is_not_found() {
     let harness = Harness::new(RULES).await;
