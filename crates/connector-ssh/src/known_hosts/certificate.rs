@@ -93,3 +93,48 @@ fn moment(seconds: u64) -> String {
         None => "the end of time".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::{KeyKind, KeyPair};
+
+    use super::{BadCertificate, Certificate, Timestamp, check};
+
+    /// A certificate with all that is `from` in it made `to`, which is as long.
+    fn altered(certificate: &Certificate, from: &[u8], to: &[u8]) -> Certificate {
+        let mut bytes = certificate.to_bytes().unwrap();
+        let places: Vec<usize> =
+            (0..=bytes.len() - from.len()).filter(|at| bytes[*at..].starts_with(from)).collect();
+        assert_eq!((places.len(), to.len()), (1, from.len()), "exactly one is altered, and nothing moves");
+        bytes[places[0]..][..to.len()].copy_from_slice(to);
+        Certificate::from_bytes(&bytes).unwrap()
+    }
+
+    // No OpenSSH server shows such a certificate: it does not load what is not signed rightly.
+    #[test]
+    fn a_host_certificate_that_was_altered_or_that_the_authority_did_not_sign_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |name: &str| KeyPair::make(&folder.path().join(name), KeyKind::Ed25519, "");
+        let (authority, stranger, host) = (make("ca"), make("stranger"), make("host"));
+        let certified = |by: &KeyPair, name: &str| {
+            let file = by.certify(&host, &["-h", "-n", name, "-V", "20200101:20900101"]);
+            Certificate::from_openssh(&std::fs::read_to_string(file).unwrap()).unwrap()
+        };
+        let ours = certified(&authority, "web1");
+        let theirs = certified(&stranger, "web1");
+        let judged =
+            |certificate: &Certificate| check(certificate, "web1", Timestamp::from_millis(1_800_000_000_000));
+        assert_eq!(judged(&ours), Ok(()));
+        let signature = ours.signature().as_bytes();
+        let mut flipped = signature.to_vec();
+        flipped[0] ^= 1;
+        let key = |of: &Certificate| of.signature_key().ed25519().unwrap().0;
+        for (what, certificate) in [
+            ("another host's, renamed", altered(&certified(&authority, "web2"), b"web2", b"web1")),
+            ("a flipped bit in the signature", altered(&ours, signature, &flipped)),
+            ("a stranger's, with the authority's key in it", altered(&theirs, &key(&theirs), &key(&ours))),
+        ] {
+            assert_eq!(judged(&certificate), Err(BadCertificate::Signature), "{what}");
+        }
+    }
+}

@@ -17,7 +17,8 @@ const FUTURE: &str = "20890101:20900101";
 /// One certificate, what is known, and what becomes of it.
 struct Case {
     name: &'static str,
-    /// Known hosts, with `CA`, `OTHER` (another authority), `KEY` (the host's key) and `PORT` in it.
+    /// Known hosts, with `@CA@`, `@OTHER@` (another authority), `@KEY@` (the host's key) and `@PORT@` in it. No key's base64
+    /// has an `@`, so what was filled in is never taken for a place to fill in.
     known: &'static str,
     /// Arguments of `ssh-keygen -s`.
     certificate: &'static [&'static str],
@@ -41,23 +42,24 @@ const fn wrong(
     Case { name, known, certificate, refused, openssh_differs: false }
 }
 
-const ANY: &str = "@cert-authority * CA";
+const ANY: &str = "@cert-authority * @CA@";
 const GOOD: &[&str] = &["-h", "-n", "localhost", "-V", NOW];
 
 const CASES: &[Case] = &[
     fine("an authority for everybody", ANY, GOOD),
-    fine("an authority for this name and port", "@cert-authority [localhost]:PORT CA", GOOD),
-    fine("an authority for this name on any port", "@cert-authority localhost CA", GOOD),
-    fine("a pattern", "@cert-authority *host,!example CA", GOOD),
-    wrong("a negated pattern", "@cert-authority *,!localhost,![localhost]:PORT CA", GOOD, "not known"),
-    wrong("an authority for another port", "@cert-authority [localhost]:1 CA", GOOD, "not known"),
-    wrong("another authority", "@cert-authority * OTHER", GOOD, "signed by another one"),
-    wrong("an authority's key as a host's", "localhost CA", GOOD, "not known"),
+    fine("an authority for this name and port", "@cert-authority [localhost]:@PORT@ @CA@", GOOD),
+    fine("an authority for this name on any port", "@cert-authority localhost @CA@", GOOD),
+    fine("a pattern", "@cert-authority *host,!example @CA@", GOOD),
+    wrong("a negated pattern", "@cert-authority *,!localhost,![localhost]:@PORT@ @CA@", GOOD, "not known"),
+    wrong("an authority for another port", "@cert-authority [localhost]:1 @CA@", GOOD, "not known"),
+    wrong("another authority", "@cert-authority * @OTHER@", GOOD, "signed by another one"),
+    wrong("an authority's key as a host's", "localhost @CA@", GOOD, "not known"),
     fine("one name of several", ANY, &["-h", "-n", "example,localhost", "-V", NOW]),
     wrong("a pattern in the certificate", ANY, &["-h", "-n", "local*", "-V", NOW], "not for this host"),
-    wrong("a name with a port", ANY, &["-h", "-n", "[localhost]:PORT", "-V", NOW], "not for this host"),
+    wrong("a name with a port", ANY, &["-h", "-n", "[localhost]:@PORT@", "-V", NOW], "not for this host"),
     wrong("another name", ANY, &["-h", "-n", "example", "-V", NOW], "for `example`, not for this host"),
     wrong("a name in other letters", ANY, &["-h", "-n", "LOCALHOST", "-V", NOW], "not for this host"),
+    wrong("a user's", ANY, &["-n", "localhost", "-V", NOW], "a user's certificate, not a host's"),
     wrong("an expired one", ANY, &["-h", "-n", "localhost", "-V", PAST], "it expired at 2021-01-01"),
     wrong("one for later", ANY, &["-h", "-n", "localhost", "-V", FUTURE], "not valid before 2089-01-01"),
     wrong(
@@ -79,28 +81,28 @@ const CASES: &[Case] = &[
     // The key itself is known: the certificate is not needed.
     fine(
         "a known key in an expired certificate",
-        "@cert-authority * CA\n[localhost]:PORT KEY",
+        "@cert-authority * @CA@\n[localhost]:@PORT@ @KEY@",
         &["-h", "-n", "localhost", "-V", PAST],
     ),
     fine(
         "a known key in a certificate of somebody else",
-        "@cert-authority * OTHER\n[localhost]:PORT KEY",
+        "@cert-authority * @OTHER@\n[localhost]:@PORT@ @KEY@",
         GOOD,
     ),
-    fine("other keys are known, too", "@cert-authority * CA\n[localhost]:PORT OTHER", GOOD),
+    fine("other keys are known, too", "@cert-authority * @CA@\n[localhost]:@PORT@ @OTHER@", GOOD),
     Case {
         refused: Some((ErrorCode::TargetHostkeyChanged, "is revoked")),
-        ..fine("a revoked authority", "@cert-authority * CA\n@revoked * CA", GOOD)
+        ..fine("a revoked authority", "@cert-authority * @CA@\n@revoked * @CA@", GOOD)
     },
     Case {
         refused: Some((ErrorCode::TargetHostkeyChanged, "is revoked")),
         ..fine(
             "a revoked key",
-            "@cert-authority * CA\n[localhost]:PORT KEY\n@revoked localhost,[localhost]:PORT KEY",
+            "@cert-authority * @CA@\n[localhost]:@PORT@ @KEY@\n@revoked localhost,[localhost]:@PORT@ @KEY@",
             GOOD,
         )
     },
-    fine("revoked for others", "@cert-authority * CA\n@revoked example CA", GOOD),
+    fine("revoked for others", "@cert-authority * @CA@\n@revoked example @CA@", GOOD),
 ];
 
 struct Place {
@@ -114,8 +116,14 @@ struct Place {
 impl Place {
     fn of(kind: KeyKind) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let authority = KeyPair::make(&folder.path().join("ca"), kind, "");
+        Self::under(folder, authority, kind)
+    }
+
+    /// With an authority that is in the folder already.
+    fn under(folder: tempfile::TempDir, authority: KeyPair, kind: KeyKind) -> Self {
         let make = |name: &str| KeyPair::make(&folder.path().join(name), kind, "");
-        let (authority, other, host) = (make("ca"), make("other"), make("host"));
+        let (other, host) = (make("other"), make("host"));
         authority.certify(&host, GOOD);
         let at = host.path().display();
         let lines = format!("HostKey {at}\nHostCertificate {at}-cert.pub");
@@ -125,15 +133,15 @@ impl Place {
 
     fn known(&self, known: &str) -> String {
         known
-            .replace("PORT", &self.sshd.port().to_string())
-            .replace("CA", &self.authority.public_key())
-            .replace("OTHER", &self.other.public_key())
-            .replace("KEY", &self.host.public_key())
+            .replace("@PORT@", &self.sshd.port().to_string())
+            .replace("@CA@", &self.authority.public_key())
+            .replace("@OTHER@", &self.other.public_key())
+            .replace("@KEY@", &self.host.public_key())
     }
 
     fn certify(&mut self, arguments: &[&str]) {
         let port = self.sshd.port().to_string();
-        let arguments: Vec<String> = arguments.iter().map(|word| word.replace("PORT", &port)).collect();
+        let arguments: Vec<String> = arguments.iter().map(|word| word.replace("@PORT@", &port)).collect();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         self.authority.certify(&self.host, &arguments);
         self.sshd.restart();
@@ -201,11 +209,33 @@ async fn host_certificates_of_every_accepted_kind_are_taken_and_sha_1_is_not() {
     }
 }
 
+/// OpenSSH's client takes RSA keys from 1024 bits up, from authorities as from hosts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_with_a_short_rsa_key_vouches_for_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = KeyPair::make(&folder.path().join("ca"), KeyKind::Rsa, "");
+    shorten(authority.path());
+    let place = Place::under(folder, authority, KeyKind::Ed25519);
+    let failure = place.rig(ANY).exec(&mut Call::new("true", place.sshd.password())).await.unwrap_err();
+    assert_eq!(failure.code(), ErrorCode::TargetHostkeyUnknown);
+    assert!(failure.message().contains("its authority's RSA key has 1024 bits"), "{failure:?}");
+    assert!(place.openssh_accepts(ANY));
+    assert_eq!(place.sshd.logins(), 1, "OpenSSH's alone");
+}
+
+/// Puts a key of 1024 bits in the place of an RSA key.
+fn shorten(key: &Path) {
+    std::fs::remove_file(key).unwrap();
+    let arguments = ["-q", "-t", "rsa", "-b", "1024", "-N", "", "-f"];
+    let made = Command::new("ssh-keygen").args(arguments).arg(key).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hashed_line_of_an_authority_counts() {
     let place = Place::of(KeyKind::Ed25519);
     let file = place.folder.path().join("hashed");
-    std::fs::write(&file, place.known("localhost CA\n")).unwrap();
+    std::fs::write(&file, place.known("localhost @CA@\n")).unwrap();
     let hashed = Command::new("ssh-keygen").arg("-H").arg("-f").arg(&file).output().unwrap();
     assert!(hashed.status.success(), "{hashed:?}");
     let line = format!("@cert-authority {}", std::fs::read_to_string(&file).unwrap().trim());
