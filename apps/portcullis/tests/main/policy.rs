@@ -37,7 +37,14 @@ fn a_decision_is_explained_with_its_rule_and_what_would_pass() {
         (&"deny".into(), &"denied.command".into()),
         "{denied}"
     );
-    assert!(denied["reason"].is_string() && denied.get("hint").is_some(), "{denied}");
+    assert!(denied["reason"].as_str().unwrap().contains("`agents may look`"), "{denied}");
+    // A pattern with `*` has no example: nobody knows which services there are.
+    let offered = ["uptime", "df -h"];
+    assert_eq!(denied["allowed_instead"], serde_json::json!(offered), "{denied}");
+    assert_eq!(denied["hint"], "lines such as those in `allowed_instead` are permitted here", "{denied}");
+    for line in offered {
+        assert_eq!(explain(line)["decision"], "allow", "{line} was offered");
+    }
 }
 
 #[test]
@@ -77,7 +84,39 @@ fn a_table_of_cases_is_checked_and_a_wrong_one_is_told() {
 
 #[test]
 fn lint_prints_doubts_and_exits_0() {
-    let ran = with_a_host().run(&["policy", "lint", "--json"]);
-    assert_eq!(ran.exit, 0, "{ran:?}");
-    assert!(ran.json()["findings"].is_array());
+    let installed = with_a_host();
+    let lint = |arguments: &[&str]| {
+        let ran = installed.run(&[&["policy", "lint"], arguments].concat());
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        ran
+    };
+    assert_eq!(lint(&["--json"]).json()["findings"], serde_json::json!([]), "the starter rules are clear");
+    installed.write(
+        "policy/doubtful.toml",
+        r#"
+[[rule]]
+name = "agents may look closer"
+allow = ["ssh_execute"]
+principals = ["group:agents"]
+targets = ["tag:web", "gone1"]
+commands = ["id", "sudo *"]
+"#,
+    );
+    let shown = lint(&["--json"]).json();
+    let findings = shown["findings"].as_array().unwrap();
+    let expected = [
+        (6, 23, "rule[0].targets[1]", "no target is called `gone1`"),
+        (7, 19, "rule[0].commands[1]", "`sudo *`"),
+    ];
+    assert_eq!(findings.len(), expected.len(), "{shown}");
+    let printed = lint(&[]);
+    for (finding, (line, column, key, message)) in findings.iter().zip(expected) {
+        assert!(finding["file"].as_str().unwrap().ends_with("policy/doubtful.toml"), "{finding}");
+        assert_eq!((&finding["line"], &finding["column"]), (&line.into(), &column.into()), "{finding}");
+        assert_eq!((&finding["severity"], &finding["key"]), (&"warning".into(), &key.into()), "{finding}");
+        assert!(finding["message"].as_str().unwrap().contains(message), "{finding}");
+        assert!(finding["hint"].is_string(), "{finding}");
+        let place = format!("policy/doubtful.toml:{line}:{column}: {key}: ");
+        assert!(printed.err.contains(&place) && printed.err.contains(message), "{printed:?}");
+    }
 }
