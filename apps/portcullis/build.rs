@@ -18,11 +18,7 @@ fn reads_packed_relocations() -> Option<bool> {
         return None;
     }
     let asked = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
-    let (major, minor) = String::from_utf8(asked.stdout)
-        .ok()?
-        .trim()
-        .strip_prefix("glibc ")?
-        .split_once('.')
-        .map(|(major, minor)| (major.parse::<u32>().ok(), minor.parse::<u32>().ok()))?;
-    Some((major?, minor?) >= (2, 36))
+    let told = String::from_utf8(asked.stdout).ok()?;
+    let (major, minor) = told.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?) >= (2, 36))
 }

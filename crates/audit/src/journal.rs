@@ -333,13 +333,11 @@ impl Inner {
         if let Some(turn) = turn {
             // Whoever else has an entry at this moment puts it in first, and one write takes them all.
             tokio::task::yield_now().await;
-            match waiting.try_recv() {
-                Ok(answer) => {
-                    turn.settled();
-                    return answer;
-                }
-                Err(_) => drop(turn),
+            if let Ok(answer) = waiting.try_recv() {
+                turn.settled();
+                return answer;
             }
+            drop(turn);
         }
         if let Ok(answer) = waiting.try_recv() {
             return answer;
