@@ -22,6 +22,8 @@ pub enum Shell {
     Dash,
     /// The `ash` in busybox.
     BusyboxAsh,
+    /// zsh: not POSIX, but near enough for our quoting.
+    Zsh,
     /// fish: a shell that is not POSIX.
     Fish,
     /// tcsh, the csh of today: not POSIX either.
@@ -129,7 +131,7 @@ impl SshdOptions {
         let client_key = KeyPair::make(&folder.path().join("client_key"), self.client_key, "");
         fs::write(folder.path().join("authorized_keys"), client_key.public_line())
             .expect("a file in our folder");
-        count_act(folder.path(), &account);
+        make_commands(folder.path(), &account);
         if is_root() {
             fs::create_dir_all("/run/sshd").expect("root can make the folder that sshd wants");
         }
@@ -154,6 +156,7 @@ impl SshdOptions {
             Shell::Bash => PathBuf::from("/bin/bash"),
             Shell::Dash => program("dash"),
             Shell::BusyboxAsh => linked("ash", "busybox"),
+            Shell::Zsh => program("zsh"),
             Shell::Fish => program("fish"),
             Shell::Tcsh => program("tcsh"),
             Shell::Nologin => program("nologin"),
@@ -265,6 +268,20 @@ impl Sshd {
         acts.lines().map(str::to_owned).collect()
     }
 
+    /// The words that `note-words ...`, another command in the account's `PATH`, got so far, call by call, its own name left
+    /// out. Nothing but the kernel stands between these and what the account's shell made of a line.
+    pub fn noted(&self) -> Vec<Vec<String>> {
+        let noted =
+            fs::read_to_string(self.folder.path().join("noted")).expect("shells pass on what is UTF-8");
+        let mut parts = noted.split_terminator('\0').map(str::to_owned);
+        let mut calls = Vec::new();
+        while let Some(count) = parts.next() {
+            let count: usize = count.parse().expect("a call begins with the number of its words");
+            calls.push(parts.by_ref().take(count).collect());
+        }
+        calls
+    }
+
     /// Cuts every connection; the server goes on listening.
     pub fn sever(&self) {
         self.daemon.kill_descendants();
@@ -322,16 +339,23 @@ fn listen(folder: &Path, port: u16) -> Option<Daemon> {
     (!taken).then_some(daemon)
 }
 
-/// The counting target: `count-act TOKEN` appends a line, on disk before it returns.
-fn count_act(folder: &Path, account: &Account) {
-    let (bin, acts) = (folder.join("bin"), folder.join("acts"));
+/// What the account may call. `count-act TOKEN` appends a line, on disk before it returns; `note-words ...` appends how many
+/// words it was given, and each of them, with a NUL behind each.
+fn make_commands(folder: &Path, account: &Account) {
+    let bin = folder.join("bin");
     fs::create_dir(&bin).expect("a folder in our folder");
     open(&bin, 0o755);
-    fs::write(&acts, "").expect("a file in our folder");
-    account.give(&acts);
-    let script = format!("#!/bin/sh\nprintf '%s\\n' \"$1\" >>'{0}' && exec sync '{0}'\n", acts.display());
-    fs::write(bin.join("count-act"), script).expect("a file in our folder");
-    open(&bin.join("count-act"), 0o755);
+    for (command, file, body) in [
+        ("count-act", "acts", "printf '%s\\n' \"$1\" >>'FILE' && exec sync 'FILE'"),
+        ("note-words", "noted", "printf '%s\\0' \"$#\" \"$@\" >>'FILE'"),
+    ] {
+        let file = folder.join(file);
+        fs::write(&file, "").expect("a file in our folder");
+        account.give(&file);
+        let script = format!("#!/bin/sh\n{}\n", body.replace("FILE", &file.display().to_string()));
+        fs::write(bin.join(command), script).expect("a file in our folder");
+        open(&bin.join(command), 0o755);
+    }
 }
 
 fn open(path: &Path, mode: u32) {

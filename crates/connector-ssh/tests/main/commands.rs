@@ -183,7 +183,7 @@ async fn an_account_without_a_shell_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn posix_shells_pass_the_probe() {
-    for shell in [testkit::Shell::Dash, testkit::Shell::BusyboxAsh] {
+    for shell in [testkit::Shell::Dash, testkit::Shell::BusyboxAsh, testkit::Shell::Zsh] {
         let sshd = Sshd::options().shell(shell).start();
         let outcome = Rig::of(&sshd).exec(&mut Call::new("echo ok", sshd.password())).await;
         assert_eq!(stdout(&outcome.unwrap_or_else(|f| panic!("{shell:?}: {f:?}"))), "ok\n");

@@ -8,6 +8,7 @@
 )]
 
 mod agents;
+mod arguments;
 mod commands;
 mod dialling;
 mod forms;

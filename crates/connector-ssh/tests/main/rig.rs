@@ -10,8 +10,8 @@ use audit::Intended;
 use broker::{Credential, Lease, Material};
 use connector_ssh::{SshConnector, SshSettings};
 use model::{
-    Action, CallId, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Principal, PrincipalId,
-    Secret, TargetName, Tier, ToolName, ToolSet,
+    Action, CallId, CommandLine, CredentialUse, Failure, HandleToken, Host, Limits, Outcome, Pipeline,
+    Principal, PrincipalId, Secret, SimpleCommand, TargetName, Tier, ToolName, ToolSet,
 };
 use policy::{Fences, NetworkFence, Permit};
 use tempfile::TempDir;
@@ -33,6 +33,8 @@ pub(crate) struct Rig {
 /// One call: what differs between calls.
 pub(crate) struct Call {
     pub(crate) line: &'static str,
+    /// Instead of the line: one command of these words, also those that no line of a caller's could have.
+    pub(crate) words: Option<Vec<String>>,
     pub(crate) material: fn(&str) -> Material,
     pub(crate) secret: String,
     pub(crate) username: Option<String>,
@@ -200,6 +202,7 @@ impl Call {
     pub(crate) fn new(line: &'static str, secret: &str) -> Self {
         Self {
             line,
+            words: None,
             material: password,
             secret: secret.to_owned(),
             username: None,
@@ -225,8 +228,15 @@ impl Call {
 
     fn lease(&self, host: &Host) -> Lease {
         static CALLS: AtomicU64 = AtomicU64::new(0);
-        let line =
-            policy::command::parse(self.line).unwrap_or_else(|refused| panic!("{}: {refused}", self.line));
+        let line = match &self.words {
+            Some(words) => {
+                let commands = vec![SimpleCommand::new(words.clone())];
+                CommandLine { first: Pipeline { commands }, rest: Vec::new() }
+            }
+            None => {
+                policy::command::parse(self.line).unwrap_or_else(|refused| panic!("{}: {refused}", self.line))
+            }
+        };
         let credential = match self.version {
             Some(_) => CredentialUse::Inventory,
             None => {

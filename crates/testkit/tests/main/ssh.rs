@@ -105,6 +105,7 @@ fn every_shell_runs_commands_its_own_way() {
         (Shell::Bash, "echo ${BASH_VERSION:+bash}", "bash"),
         (Shell::Dash, "readlink /proc/$$/exe; true", "/usr/bin/dash"),
         (Shell::BusyboxAsh, "readlink /proc/$$/exe; true", "/usr/bin/busybox"),
+        (Shell::Zsh, "echo ${ZSH_VERSION:+zsh}", "zsh"),
         (Shell::Fish, "test -n \"$version\"; and echo fish", "fish"),
         (Shell::Tcsh, "if ($?tcsh) echo tcsh", "tcsh"),
     ] {
@@ -124,6 +125,17 @@ fn acts_are_counted_in_order() {
         assert!(output.status.success(), "{output:?}");
     }
     assert_eq!(sshd.acts(), ["one", "two words", "one"]);
+}
+
+#[test]
+fn words_are_noted_call_by_call() {
+    let sshd = Sshd::start();
+    for line in ["note-words", "note-words '' a 'b\nc' ''", "note-words \"$0\"; note-words é"] {
+        let output = with_key(&sshd, sshd.client_key().path(), line);
+        assert!(output.status.success(), "{output:?}");
+    }
+    let own: &[&[&str]] = &[&[], &["", "a", "b\nc", ""], &["bash"], &["é"]];
+    assert_eq!(sshd.noted(), own);
 }
 
 #[test]
