@@ -32,6 +32,7 @@ mod outside;
 mod policy;
 mod reload;
 mod serve;
+mod shells;
 mod site;
 mod ssh;
 mod ssh_logins;
