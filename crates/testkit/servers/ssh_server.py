@@ -2,10 +2,13 @@
 
 One argument, an object: `host_key`, `user`, `password`, `methods`, and if wanted `keys` (a file of public keys), `authority` (a
 public key), `rounds` (what keyboard-interactive asks: a list of rounds, each a list of [prompt, echo]), `open` (nobody has to
-prove anything), `change` (a right password must be changed), `signs_with` (an algorithm, whatever was agreed on). Writes what happens, one line each.
+prove anything), `change` (a right password must be changed), `signs_with` (an algorithm, whatever was agreed on), `sticks` (the
+number of a session channel, counted over all connections, and what never comes of it: its `open`ing, the `reply` to its command,
+the command's `end`, or its `close`). Writes what happens, one line each.
 """
 
 import asyncio
+import itertools
 import json
 import sys
 
@@ -70,6 +73,8 @@ class Doorkeeper(asyncssh.SSHServer):
 
 
 async def serve(process):
+    if getattr(process.channel, "hangs", False):
+        await asyncio.Event().wait()
     running = await asyncio.create_subprocess_exec(
         "/bin/sh", "-c", process.command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE
     )
@@ -86,10 +91,45 @@ def sign_with(algorithm):
     asyncssh.public_key.SSHLocalKeyPair.sign = sign
 
 
+def stick(at, what):
+    """One channel never gets any further; all others do as ever."""
+    channel = asyncssh.channel.SSHServerChannel
+    finish_open, run, close = channel._finish_open_request, channel._process_exec_request, channel._close_send
+    numbers = itertools.count(1)
+
+    def sticks(self, *whats):
+        if self.number != at or what not in whats:
+            return False
+        say("sticks", what)
+        return True
+
+    async def open_or_not(self, session):
+        self.number = next(numbers)
+        if sticks(self, "open"):
+            await asyncio.Event().wait()
+        await finish_open(self, session)
+
+    def run_or_not(self, packet):
+        if sticks(self, "reply"):
+            return None  # The reply to be given later.
+        self.hangs = sticks(self, "end")
+        return run(self, packet)
+
+    def close_or_not(self):
+        if not sticks(self, "end", "close"):
+            close(self)
+
+    channel._finish_open_request = open_or_not
+    channel._process_exec_request = run_or_not
+    channel._close_send = close_or_not
+
+
 async def main():
     orders = json.loads(sys.argv[1])
     if "signs_with" in orders:
         sign_with(orders["signs_with"])
+    if "sticks" in orders:
+        stick(*orders["sticks"])
     keys = asyncssh.read_public_key_list(orders["keys"]) if "keys" in orders else []
     orders["known"] = [key.get_fingerprint() for key in keys]
     if "authority" in orders:

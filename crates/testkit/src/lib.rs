@@ -48,6 +48,6 @@ pub use mcp_stdio::McpStdio;
 pub use message::{Era, McpFailure, ToolAnswer};
 pub use portcullis::Portcullis;
 pub use reference::ReferenceServer;
-pub use scripted_sshd::{ScriptedSshd, ScriptedSshdOptions};
+pub use scripted_sshd::{ScriptedSshd, ScriptedSshdOptions, Sticks};
 pub use sshd::{Shell, Sshd, SshdOptions};
 pub use tls::{PfxForm, TestCa, TestCertificate};

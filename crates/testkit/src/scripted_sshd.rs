@@ -11,6 +11,19 @@ use crate::daemon::Daemon;
 use crate::keys::{KeyKind, KeyPair};
 use crate::machine::{tools, wait_until};
 
+/// What never comes of a channel that sticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sticks {
+    /// The answer to its opening.
+    Open,
+    /// The answer to its command, which is not run.
+    Reply,
+    /// Anything after that answer: the command is not run, and the channel is never closed.
+    End,
+    /// Its close, although output and exit status of the command come.
+    Close,
+}
+
 /// How it is to behave; see [`ScriptedSshd::options`].
 #[derive(Debug, Clone)]
 pub struct ScriptedSshdOptions {
@@ -72,6 +85,19 @@ impl ScriptedSshdOptions {
         self.order("signs_with", json!(algorithm))
     }
 
+    /// The session channel with this number, counted from 1 over all connections, never gets further than that; all others
+    /// do as ever. The log then says `sticks` and what.
+    #[must_use]
+    pub fn sticks(self, channel: u32, what: Sticks) -> Self {
+        let what = match what {
+            Sticks::Open => "open",
+            Sticks::Reply => "reply",
+            Sticks::End => "end",
+            Sticks::Close => "close",
+        };
+        self.order("sticks", json!([channel, what]))
+    }
+
     /// Starts the server; it listens when this returns.
     pub fn start(mut self) -> ScriptedSshd {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -129,6 +155,11 @@ impl ScriptedSshd {
     /// The line of a known_hosts file that names this server's key.
     pub fn known_hosts_line(&self) -> String {
         format!("[127.0.0.1]:{} {}", self.port, self.host_key.public_key())
+    }
+
+    /// How often it was dialled.
+    pub fn connections(&self) -> usize {
+        self.log().lines().filter(|line| *line == "connection").count()
     }
 
     /// What it says happened so far.

@@ -5,6 +5,7 @@ mod line;
 mod messages;
 mod network;
 mod scripted;
+mod stuck;
 mod wire;
 
 use std::time::Duration;
