@@ -21,6 +21,7 @@ mod cyberark;
 mod environment;
 mod help;
 mod init;
+mod jump_logins;
 mod jumps;
 mod key;
 mod kill;
