@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::machine::{is_root, program, run};
+use crate::machine::{program, require_root, run};
 
 /// A file system in memory over an existing folder; taken away when dropped, and by a watcher when the test process dies.
 pub struct TinyDisk {
@@ -17,7 +17,7 @@ pub struct TinyDisk {
 impl TinyDisk {
     /// Mounts one of so many KiB over `folder`, for its owner alone.
     pub fn mount(folder: &Path, kib: u32) -> Self {
-        assert!(is_root(), "a file system of its own needs root: run `cargo xtask test` as root");
+        require_root("a file system of its own");
         let folder = folder.canonicalize().expect("the folder to mount over is there");
         run(Command::new(program("mount"))
             .args(["-t", "tmpfs", "-o", &format!("size={kib}k,mode=0700"), "portcullis-test"])

@@ -42,7 +42,7 @@ pub use disk::TinyDisk;
 pub use dropbear::Dropbear;
 pub use http::{HttpAnswer, HttpClient};
 pub use keys::{KeyKind, KeyPair};
-pub use machine::{free_port, is_root, kill_rounds, tools, wait_until};
+pub use machine::{free_port, kill_rounds, require_root, tools, wait_until};
 pub use mcp_http::McpHttp;
 pub use mcp_stdio::McpStdio;
 pub use message::{Era, McpFailure, ToolAnswer};

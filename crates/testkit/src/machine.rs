@@ -8,8 +8,21 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Whether this process is root: only root can start an sshd that checks passwords.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Fails the test with what is missing, unless it runs as root. A test that cannot show anything must not pass.
+///
+/// `what` is what root is needed for: "a network of the test's own".
+pub fn require_root(what: &str) {
+    assert!(is_root(), "{}", wants_root(what));
+}
+
+fn wants_root(what: &str) -> String {
+    format!(
+        "missing right: root, for {what}: run `cargo xtask test` as root, best in a container or virtual machine"
+    )
 }
 
 /// A TCP port on 127.0.0.1 that was free a moment ago.
@@ -90,4 +103,18 @@ pub(crate) fn random_hex(bytes: usize) -> String {
         .and_then(|mut f| f.read_exact(&mut raw))
         .expect("/dev/urandom gives bytes");
     hex::encode(raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_root, require_root, wants_root};
+
+    #[test]
+    fn a_test_that_needs_root_fails_without_it_and_says_what_is_missing() {
+        let told = wants_root("a network of its own");
+        assert!(told.contains("missing right: root, for a network of its own"), "{told}");
+        assert!(told.contains("run `cargo xtask test` as root"), "{told}");
+        let passed = std::panic::catch_unwind(|| require_root("this test")).is_ok();
+        assert_eq!(passed, is_root());
+    }
 }

@@ -95,10 +95,7 @@ impl Outside {
 
 #[test]
 fn a_rule_by_address_or_name_reaches_a_host_that_nobody_declared() {
-    if !testkit::is_root() {
-        eprintln!("networks of our own need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("a network of the test's own");
     let outside = Outside::new();
     let served = outside.serve();
     for (host, token) in [("10.77.1.5", "one"), ("known.lab.internal", "two")] {
@@ -132,10 +129,7 @@ fn a_rule_by_address_or_name_reaches_a_host_that_nobody_declared() {
 
 #[test]
 fn an_unknown_host_key_is_refused_even_where_unknown_keys_are_let_through() {
-    if !testkit::is_root() {
-        eprintln!("networks of our own need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("a network of the test's own");
     let outside = Outside::new();
     outside.installed.edit("portcullis.toml", "inventory = ", "insecure = [\"hostkey\"]\ninventory = ");
     let served = outside.lab.serve(&outside.installed, &["--insecure"]);
@@ -160,10 +154,7 @@ fn an_unknown_host_key_is_refused_even_where_unknown_keys_are_let_through() {
 
 #[test]
 fn what_no_rule_names_or_a_network_blocks_is_never_dialled() {
-    if !testkit::is_root() {
-        eprintln!("networks of our own need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("a network of the test's own");
     let outside = Outside::new();
     let served = outside.serve();
     let handle = format!("secret_handle={}", outside.handle("10.77.1.5"));

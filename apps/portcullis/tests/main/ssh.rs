@@ -27,10 +27,7 @@ fn standing(installed: &Installed) -> String {
 
 #[test]
 fn nothing_is_trusted_before_somebody_has_compared_the_fingerprint() {
-    if !testkit::is_root() {
-        eprintln!("passwords need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     assert_eq!(standing(&installed), "unknown");
     let unknown = installed.run(&["target", "test", "web1", "--json"]);
@@ -70,10 +67,7 @@ fn nothing_is_trusted_before_somebody_has_compared_the_fingerprint() {
 
 #[test]
 fn a_command_runs_and_its_secret_is_nowhere() {
-    if !testkit::is_root() {
-        eprintln!("passwords need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     installed.write("known_hosts", &server.known_hosts_line());
     let called = installed.run(&["call", "ssh_execute", "host=web1", "command=df -h", "--as", "agent"]);
@@ -90,10 +84,7 @@ fn a_command_runs_and_its_secret_is_nowhere() {
 
 #[test]
 fn who_makes_a_host_show_the_secret_is_frozen_until_somebody_says_so() {
-    if !testkit::is_root() {
-        eprintln!("passwords need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     installed.write("known_hosts", &server.known_hosts_line());
     installed.write("shown", &format!("password={}\n", server.password()));

@@ -71,10 +71,7 @@ fn ip(arguments: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_packets_are_dropped_is_given_up_and_nobody_else_is() {
-    if !testkit::is_root() {
-        eprintln!("network namespaces need root: this test shows nothing as another user");
-        return;
-    }
+    testkit::require_root("a network of the test's own");
     let (sshd, other) = (Sshd::start(), Sshd::start());
     let island = Island::with(&sshd);
     let known = format!("[{}]:{PORT} {}", island.there, sshd.host_key().public_key());
