@@ -88,8 +88,8 @@ pub(crate) fn weakness(names: &Names) -> Option<&'static str> {
 
 /// Whether the first key exchange was signed with what was agreed on.
 ///
-/// russh verifies the signature, but with whatever algorithm the signature itself names, and it knows SHA-1. Later
-/// exchanges need no such check: they come over the connection that this one has secured.
+/// russh verifies the signature, but with whatever algorithm the signature itself names, and it knows SHA-1. It shows this
+/// of the first exchange only; what can be known of later ones is left to [`agreed_again`].
 pub(crate) fn signed_as_agreed(signature: Option<&[u8]>, agreed: Option<&Algorithm>) -> Result<(), String> {
     match (signature.and_then(signature_algorithm), agreed) {
         (Some(own), Some(agreed)) if own == agreed.as_str() => Ok(()),
@@ -98,6 +98,17 @@ pub(crate) fn signed_as_agreed(signature: Option<&[u8]>, agreed: Option<&Algorit
         }
         (None, _) | (_, None) => Err("nothing says how its key exchange is signed".to_owned()),
     }
+}
+
+/// Whether a later key exchange agrees on the host key algorithm of the first.
+///
+/// This is all that russh tells of it: neither the key that was shown nor how the exchange was signed. Both come over the
+/// connection that the first exchange has secured, from who showed the right key then.
+pub(crate) fn agreed_again(first: &Algorithm, later: &Algorithm) -> Result<(), String> {
+    if first == later {
+        return Ok(());
+    }
+    Err(format!("its later key exchange is about a host key of {later}, the first was about {first}"))
 }
 
 /// The name at the head of a signature, as SSH writes them.

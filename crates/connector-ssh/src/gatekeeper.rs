@@ -1,6 +1,6 @@
 //! What decides on the host key, and refuses everything a host could ask of us.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use model::Timestamp;
 use russh::client::{ChannelOpenHandle, DisconnectReason, Handler, Msg, Session};
@@ -41,7 +41,7 @@ pub(crate) enum KeyCheck {
 #[derive(Default)]
 pub(crate) struct Seen {
     shown: Mutex<Option<Shown>>,
-    agreed: Mutex<Option<Algorithm>>,
+    agreed: OnceLock<Algorithm>,
     end: Mutex<Option<String>>,
 }
 
@@ -81,8 +81,8 @@ impl Seen {
     }
 
     /// What the first key exchange was to be signed with, once that was agreed on.
-    pub(crate) fn agreed(&self) -> Option<Algorithm> {
-        self.agreed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn agreed(&self) -> Option<&Algorithm> {
+        self.agreed.get()
     }
 
     /// How the connection ended, once it has.
@@ -155,11 +155,8 @@ impl Handler for Gatekeeper {
         names: &Names,
         _session: &mut Session,
     ) -> Result<(), Broken> {
-        self.seen
-            .agreed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert_with(|| names.key.clone());
+        let first = self.seen.agreed.get_or_init(|| names.key.clone());
+        algorithms::agreed_again(first, &names.key).map_err(Broken::Weak)?;
         match algorithms::weakness(names) {
             Some(why) => Err(Broken::Weak(why.to_owned())),
             None => Ok(()),

@@ -201,7 +201,7 @@ impl<'a> Leg<'a> {
                 shaken.unwrap_or_else(|_| Err(Broken::Weak("its messages could not be handled".to_owned())));
             let agreed = shaken.and_then(|handle| {
                 let signature = handle.agent_session_binding().map(AgentSessionBinding::signature);
-                algorithms::signed_as_agreed(signature, seen.agreed().as_ref()).map_err(Broken::Weak)?;
+                algorithms::signed_as_agreed(signature, seen.agreed()).map_err(Broken::Weak)?;
                 Ok(handle)
             });
             let mut handle = agreed.map_err(|why| refusal::broken(host, why, ground.known.missing()))?;

@@ -1,9 +1,11 @@
 //! Hosts that mean harm, and lines that fail: everything is bounded, and only the call that met them fails.
 
 pub(crate) mod host;
+mod host_key;
 mod line;
 mod messages;
 mod network;
+mod rekeys;
 mod scripted;
 mod stuck;
 mod wire;

@@ -29,7 +29,7 @@ const LOGIN: Expected = &[ErrorCode::TargetAuth, ErrorCode::TargetProtocol, Erro
 /// How much more memory than before a call may take, in KiB, whatever a host sends.
 const MOST_MEMORY: u64 = 48 * 1024;
 
-async fn ask(stage: Stage, act: Act) -> (Result<Outcome, Failure>, Duration) {
+pub(super) async fn ask(stage: Stage, act: Act) -> (Result<Outcome, Failure>, Duration) {
     let host = Scripted::start(stage, act).await;
     let rig = Rig::new("127.0.0.1", host.port, "user", &host.known_hosts_line());
     let (login_timeout, watchdog) = (Duration::from_secs(1), Duration::from_secs(1));

@@ -4,11 +4,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
 use russh::keys::ssh_key::PublicKey;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::host_key::HostKey;
 use super::wire::{self, Greeting, Wire, string};
 
 /// Where the host stops following the protocol.
@@ -41,11 +41,21 @@ pub(crate) enum Act {
     Drips(fn() -> Vec<u8>),
     /// Sends a packet with these insides.
     Packet(fn() -> Vec<u8>),
+    /// Exchanges keys anew; then the command ends.
+    Rekeys(Later),
+}
+
+/// What the host shows in a later key exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Later {
+    SameKey,
+    OtherKey,
+    OtherKind,
 }
 
 pub(crate) struct Scripted {
     pub(crate) port: u16,
-    key: Arc<Ed25519KeyPair>,
+    key: Arc<HostKey>,
 }
 
 struct Host {
@@ -54,6 +64,9 @@ struct Host {
     act: Act,
     compression: &'static str,
     channel: u32,
+    key: Arc<HostKey>,
+    /// The client's.
+    version: Vec<u8>,
 }
 
 impl Scripted {
@@ -64,14 +77,14 @@ impl Scripted {
     pub(crate) async fn offering(compression: &'static str, stage: Stage, act: Act) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let key = Arc::new(Ed25519KeyPair::generate().unwrap());
+        let key = Arc::new(HostKey::ed25519());
         let shown = Arc::clone(&key);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let key = Arc::clone(&shown);
                 tokio::spawn(async move {
-                    let mut host = Host::new(stream, stage, act, compression);
-                    let _ = host.follow(&key).await;
+                    let mut host = Host::new(stream, stage, act, compression, key);
+                    let _ = host.follow().await;
                 });
             }
         });
@@ -79,27 +92,27 @@ impl Scripted {
     }
 
     pub(crate) fn known_hosts_line(&self) -> String {
-        let key = PublicKey::from_bytes(&wire::public(&self.key)).unwrap();
+        let key = PublicKey::from_bytes(&self.key.public()).unwrap();
         format!("[127.0.0.1]:{} {}", self.port, key.to_openssh().unwrap())
     }
 }
 
 impl Host {
-    fn new(stream: TcpStream, stage: Stage, act: Act, compression: &'static str) -> Self {
-        Self { wire: Wire::new(stream), stage, act, compression, channel: 0 }
+    fn new(stream: TcpStream, stage: Stage, act: Act, compression: &'static str, key: Arc<HostKey>) -> Self {
+        Self { wire: Wire::new(stream), stage, act, compression, channel: 0, key, version: Vec::new() }
     }
 
-    async fn follow(&mut self, key: &Ed25519KeyPair) -> io::Result<()> {
+    async fn follow(&mut self) -> io::Result<()> {
         self.reach(Stage::Connected).await?;
-        let version = self.wire.greet().await?;
+        self.version = self.wire.greet().await?;
         self.reach(Stage::Greeted).await?;
         let ours = wire::kexinit(self.compression);
         self.wire.send(&ours).await?;
         let kexinit = self.wire.receive().await?;
         assert!(!String::from_utf8_lossy(&kexinit).contains("zlib"), "compression is never offered");
         self.reach(Stage::KeysOffered).await?;
-        let greeting = Greeting { version, kexinit };
-        let (reply, agreed) = self.wire.agree(key, &greeting, &ours).await?;
+        let greeting = Greeting { version: self.version.clone(), kexinit };
+        let (reply, agreed) = self.wire.agree(&self.key, &greeting, &ours).await?;
         self.reach(Stage::KeysAgreed).await?;
         self.wire.send(&reply).await?;
         self.wire.switch(&agreed).await?;
@@ -136,8 +149,30 @@ impl Host {
                 }
             }
             Act::Packet(what) => self.wire.send_packet(what()).await?,
+            Act::Rekeys(later) => self.rekey(later).await?,
         }
         Ok(())
+    }
+
+    async fn rekey(&mut self, later: Later) -> io::Result<()> {
+        let key = match later {
+            Later::SameKey => Arc::clone(&self.key),
+            Later::OtherKey => Arc::new(HostKey::ed25519()),
+            Later::OtherKind => Arc::new(HostKey::ecdsa()),
+        };
+        let ours = wire::kexinit_with(key.algorithm(), self.compression);
+        self.wire.send(&ours).await?;
+        let mut kexinit = Vec::new();
+        while kexinit.first() != Some(&wire::KEXINIT) {
+            kexinit = self.wire.receive().await?;
+        }
+        let greeting = Greeting { version: self.version.clone(), kexinit };
+        let (reply, agreed) = self.wire.agree(&key, &greeting, &ours).await?;
+        self.wire.send(&reply).await?;
+        self.wire.switch(&agreed).await?;
+        self.wire.send(&data(self.channel, b"under new keys\n")).await?;
+        self.wire.send(&exit_status(self.channel, 0)).await?;
+        self.wire.send(&close(self.channel)).await
     }
 
     async fn answer(&mut self, message: &[u8]) -> io::Result<()> {

@@ -1,10 +1,10 @@
 //! An SSH server's side of a connection, byte by byte: the only way to say what no server would say.
 
+use super::host_key::HostKey;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::agreement::{EphemeralPrivateKey, UnparsedPublicKey, X25519, agree_ephemeral};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,9 +13,11 @@ pub(crate) const VERSION: &str = "SSH-2.0-scripted";
 pub(crate) const KEXINIT: u8 = 20;
 const NEWKEYS: u8 = 21;
 
-/// The server's side. It speaks curve25519-sha256, ssh-ed25519 and aes256-gcm, and nothing else.
+/// The server's side. It speaks curve25519-sha256 and aes256-gcm, and nothing else.
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
+    /// The hash of the first key exchange.
+    session: Option<Vec<u8>>,
     ours: Option<Sealed>,
     theirs: Option<Sealed>,
 }
@@ -39,7 +41,7 @@ pub(crate) struct Greeting {
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { stream, ours: None, theirs: None }
+        Self { stream, session: None, ours: None, theirs: None }
     }
 
     /// One message in a packet of its own.
@@ -93,7 +95,7 @@ impl Wire {
     /// Answers the client's share: the reply to send, and what follows from it.
     pub(crate) async fn agree(
         &mut self,
-        host_key: &Ed25519KeyPair,
+        host_key: &HostKey,
         greeting: &Greeting,
         ours: &[u8],
     ) -> io::Result<(Vec<u8>, Agreed)> {
@@ -103,14 +105,13 @@ impl Wire {
         let share = private.compute_public_key().unwrap().as_ref().to_vec();
         let peer = UnparsedPublicKey::new(&X25519, &theirs);
         let secret = agree_ephemeral(private, peer, io::ErrorKind::InvalidData, |secret| Ok(mpint(secret)))?;
-        let key = public(host_key);
+        let key = host_key.public();
         let parts =
             [greeting.version.as_slice(), VERSION.as_bytes(), &greeting.kexinit, ours, &key, &theirs, &share];
         let mut hashed: Vec<u8> = parts.iter().flat_map(|part| string(part)).collect();
         hashed.extend_from_slice(&secret);
         let hash = digest(&SHA256, &hashed).as_ref().to_vec();
-        let signature = [string(b"ssh-ed25519"), string(host_key.sign(&hash).as_ref())].concat();
-        let reply = [vec![31], string(&key), string(&share), string(&signature)].concat();
+        let reply = [vec![31], string(&key), string(&share), string(&host_key.sign(&hash))].concat();
         Ok((reply, Agreed { secret, hash }))
     }
 
@@ -118,9 +119,10 @@ impl Wire {
     pub(crate) async fn switch(&mut self, agreed: &Agreed) -> io::Result<()> {
         self.send(&[NEWKEYS]).await?;
         while self.receive().await?.first() != Some(&NEWKEYS) {}
+        let session = self.session.get_or_insert_with(|| agreed.hash.clone());
         let sealed = |iv: u8, key: u8| {
-            let key = UnboundKey::new(&AES_256_GCM, &agreed.derive(key)).unwrap();
-            Sealed { key: LessSafeKey::new(key), iv: agreed.derive(iv)[..12].try_into().unwrap() }
+            let key = UnboundKey::new(&AES_256_GCM, &agreed.derive(session, key)).unwrap();
+            Sealed { key: LessSafeKey::new(key), iv: agreed.derive(session, iv)[..12].try_into().unwrap() }
         };
         (self.theirs, self.ours) = (Some(sealed(b'A', b'C')), Some(sealed(b'B', b'D')));
         Ok(())
@@ -128,8 +130,8 @@ impl Wire {
 }
 
 impl Agreed {
-    fn derive(&self, letter: u8) -> Vec<u8> {
-        let all = [self.secret.as_slice(), &self.hash, &[letter], &self.hash].concat();
+    fn derive(&self, session: &[u8], letter: u8) -> Vec<u8> {
+        let all = [self.secret.as_slice(), &self.hash, &[letter], session].concat();
         digest(&SHA256, &all).as_ref().to_vec()
     }
 }
@@ -145,9 +147,14 @@ impl Sealed {
 
 /// What is offered: our algorithms, and this compression.
 pub(crate) fn kexinit(compression: &str) -> Vec<u8> {
+    kexinit_with("ssh-ed25519", compression)
+}
+
+/// The same with a host key of this algorithm.
+pub(crate) fn kexinit_with(host_key: &str, compression: &str) -> Vec<u8> {
     let lists = [
         "curve25519-sha256,kex-strict-s-v00@openssh.com",
-        "ssh-ed25519",
+        host_key,
         "aes256-gcm@openssh.com",
         "aes256-gcm@openssh.com",
         "hmac-sha2-256-etm@openssh.com",
@@ -165,12 +172,7 @@ pub(crate) fn string(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat()
 }
 
-/// The host key as it is sent.
-pub(crate) fn public(key: &Ed25519KeyPair) -> Vec<u8> {
-    [string(b"ssh-ed25519"), string(key.public_key().as_ref())].concat()
-}
-
-fn mpint(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn mpint(bytes: &[u8]) -> Vec<u8> {
     let significant = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];
     let sign = if significant.first().is_some_and(|byte| *byte > 0x7f) { &[0][..] } else { &[] };
     string(&[sign, significant].concat())
