@@ -16,6 +16,7 @@ use crate::dial::{Resolver, SystemResolver};
 use crate::kept::Half;
 use crate::leg::Link;
 use crate::pool::Pool;
+use crate::posture::Posture;
 use crate::probe::{self, Account, Probed};
 use crate::remote::Remote;
 use crate::settings::SshSettings;
@@ -147,7 +148,7 @@ impl HostShell for SshConnector {
         let start = || run.lease.start();
         let way = bounded(&run, deadline, self.way(&run, self.pool_for(&run), &start)).await?;
         let remote = self.probed_channel(&way, &run, deadline).await?;
-        let values = facts(remote.connection());
+        let values = facts(remote.connection(), of_link);
         start();
         let collected = carry_out(&run, deadline, remote, &text, run.output, run.progress).await?;
         if collected.rejected {
@@ -168,7 +169,8 @@ impl HostShell for SshConnector {
         let start = || run.lease.start();
         let way = bounded(&run, deadline, self.way(&run, Arc::default(), &start)).await?;
         let connection = bounded(&run, deadline, way.establish()).await?;
-        Ok(Outcome { values: facts(&connection), ..Outcome::default() })
+        let told = |link: &Link| of_link(link).into_iter().chain(of_server(link)).collect();
+        Ok(Outcome { values: facts(&connection, told), ..Outcome::default() })
     }
 }
 
@@ -182,11 +184,11 @@ fn takes_commands(host: &Host) -> Result<(), Failure> {
     }
 }
 
-fn facts(connection: &Connection) -> Map<String, Value> {
-    let mut facts = of_link(&connection.link);
+fn facts(connection: &Connection, of: impl Fn(&Link) -> Map<String, Value>) -> Map<String, Value> {
+    let mut facts = of(&connection.link);
     if !connection.hops.is_empty() {
         let named = |hop: &Link| {
-            let mut facts = of_link(hop);
+            let mut facts = of(hop);
             facts.insert("name".to_owned(), Value::from(hop.target.as_str()));
             Value::Object(facts)
         };
@@ -206,6 +208,17 @@ fn of_link(link: &Link) -> Map<String, Value> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), Value::from(value)))
     .collect()
+}
+
+/// What only operators are told, who can do something about it.
+fn of_server(link: &Link) -> Map<String, Value> {
+    let posture = link.seen.posture();
+    let named = |posture: &Posture| {
+        let doubts = posture.doubts();
+        let told = [("server", posture.software().to_owned().into()), ("doubts", doubts.into())];
+        told.map(|(name, value): (&str, Value)| (name.to_owned(), value))
+    };
+    posture.into_iter().flat_map(named).collect()
 }
 
 fn stream(name: &'static str, half: Half) -> Stream {

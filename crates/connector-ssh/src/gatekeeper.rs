@@ -9,6 +9,7 @@ use russh::{Channel, ChannelOpenFailure, Names};
 
 use crate::algorithms;
 use crate::known_hosts::{KnownAs, KnownHosts, Shown, Standing};
+use crate::posture::Posture;
 
 /// Most banners that are looked at before a login; more end the connection.
 const MOST_BANNERS: u32 = 64;
@@ -42,6 +43,7 @@ pub(crate) enum KeyCheck {
 pub(crate) struct Seen {
     shown: Mutex<Option<Shown>>,
     agreed: OnceLock<Algorithm>,
+    posture: OnceLock<Posture>,
     end: Mutex<Option<String>>,
 }
 
@@ -83,6 +85,11 @@ impl Seen {
     /// What the first key exchange was to be signed with, once that was agreed on.
     pub(crate) fn agreed(&self) -> Option<&Algorithm> {
         self.agreed.get()
+    }
+
+    /// What the host's server tells about itself, once the first key exchange is over.
+    pub(crate) fn posture(&self) -> Option<&Posture> {
+        self.posture.get()
     }
 
     /// How the connection ended, once it has.
@@ -153,8 +160,9 @@ impl Handler for Gatekeeper {
         &mut self,
         _secret: Option<&[u8]>,
         names: &Names,
-        _session: &mut Session,
+        session: &mut Session,
     ) -> Result<(), Broken> {
+        self.seen.posture.get_or_init(|| Posture::of(session.remote_sshid(), names.strict_kex()));
         let first = self.seen.agreed.get_or_init(|| names.key.clone());
         algorithms::agreed_again(first, &names.key).map_err(Broken::Weak)?;
         match algorithms::weakness(names) {

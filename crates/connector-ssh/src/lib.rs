@@ -16,6 +16,7 @@ mod leash;
 mod leg;
 mod login;
 mod pool;
+mod posture;
 mod probe;
 mod refusal;
 mod remote;

@@ -4,7 +4,7 @@ One argument, an object: `host_key`, `user`, `password`, `methods`, and if wante
 public key), `rounds` (what keyboard-interactive asks: a list of rounds, each a list of [prompt, echo]), `open` (nobody has to
 prove anything), `change` (a right password must be changed), `signs_with` (an algorithm, whatever was agreed on), `sticks` (the
 number of a session channel, counted over all connections, and what never comes of it: its `open`ing, the `reply` to its command,
-the command's `end`, or its `close`). Writes what happens, one line each.
+the command's `end`, or its `close`), `software` (what it calls itself). Writes what happens, one line each.
 """
 
 import asyncio
@@ -141,6 +141,7 @@ async def main():
         server_host_keys=[orders["host_key"]],
         process_factory=serve,
         encoding=None,
+        server_version=orders.get("software", ()),
     )
     say("listening", server.get_port())
     await server.wait_closed()

@@ -85,6 +85,12 @@ impl ScriptedSshdOptions {
         self.order("signs_with", json!(algorithm))
     }
 
+    /// What it calls itself, as `OpenSSH_9.2p1`.
+    #[must_use]
+    pub fn software(self, name: &str) -> Self {
+        self.order("software", json!(name))
+    }
+
     /// The session channel with this number, counted from 1 over all connections, never gets further than that; all others
     /// do as ever. The log then says `sticks` and what.
     #[must_use]

@@ -138,14 +138,17 @@ impl Act for Test {
 /// A jump host that let us in.
 fn one_line(hop: &Map<String, Value>) -> String {
     let told = |name: &str| hop.get(name).and_then(Value::as_str).unwrap_or_default();
+    let doubts = hop.get("doubts").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let doubts: String = doubts.map(|doubt| format!("\n  {doubt}")).collect();
     format!(
-        "{}: {}@{} port {}, host key {} {}",
+        "{}: {}@{} port {}, host key {} {}, server {}{doubts}",
         told("name"),
         told("user"),
         told("address"),
         told("port"),
         told("host_key_algorithm"),
-        told("host_key")
+        told("host_key"),
+        told("server")
     )
 }
 

@@ -1,6 +1,6 @@
 //! Authorities, passphrases, agents and literal passwords, through the real binary.
 
-use testkit::{KeyKind, KeyPair, SshAgent, Sshd};
+use testkit::{KeyKind, KeyPair, ScriptedSshd, SshAgent, Sshd};
 
 use crate::environment::{Installed, patiently, portcullis};
 
@@ -164,4 +164,34 @@ fn calls_with_a_password_of_the_inventory_share_a_connection() {
         assert_eq!(ran.exit, 0, "{ran:?}");
     }
     assert_eq!(server.logins(), 1, "{}", server.log());
+}
+
+#[test]
+fn the_software_of_a_server_and_its_known_holes_are_told_to_who_tests_it_and_close_nothing() {
+    for (software, holes) in [("OpenSSH_9.2p1 Debian-2+deb12u2", 1), ("OpenSSH_10.0p2", 0)] {
+        let server = ScriptedSshd::options().software(software).start();
+        let installed = Installed::new();
+        std::fs::copy(server.client_key().path(), installed.path("client")).unwrap();
+        installed.append(
+            "inventory.toml",
+            &format!(
+                "[hosts.web1]\naddress = \"127.0.0.1\"\nport = {}\nuser = \"{}\"\ntags = [\"web\"]\n\
+                 credential = {{ key = \"client\" }}",
+                server.port(),
+                ScriptedSshd::USER
+            ),
+        );
+        installed.write("known_hosts", &server.known_hosts_line());
+        let (exit, said) = tested(&installed);
+        assert_eq!((exit, &said["login"], &said["server"]), (0, &"ok".into(), &software.into()), "{said}");
+        let doubts = said["doubts"].as_array().unwrap();
+        assert_eq!(doubts.iter().filter(|doubt| doubt.to_string().contains("CVE-2024-6387")).count(), holes);
+        let shown = installed.run(&["target", "test", "web1"]).out;
+        assert!(shown.contains(&format!("Server: {software}\n")) || shown.ends_with(software), "{shown}");
+        assert_eq!(shown.contains("Doubts: CVE-2024-6387"), holes == 1, "{shown}");
+        let ran =
+            installed.run(&["call", "ssh_execute", "host=web1", "command=df -h", "--as", "agent", "--json"]);
+        assert_eq!(ran.exit, 0, "{ran:?}");
+        assert!(!ran.out.contains(software) && !ran.out.contains("CVE-"), "{ran:?}");
+    }
 }

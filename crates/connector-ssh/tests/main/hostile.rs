@@ -170,6 +170,17 @@ async fn without_strict_key_exchange_only_gcm_is_spoken() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_strict_key_exchange_is_told_to_who_tests_it_and_to_no_agent() {
+    let (_host, rig) = with(Behaviour::NoStrictKexGcm).await;
+    let tested = rig.login(&mut Call::new("true", "pw")).await.unwrap();
+    let doubts = tested.values["doubts"].as_array().unwrap();
+    assert!(doubts.len() == 1 && doubts[0].as_str().unwrap().starts_with("CVE-2023-48795"), "{doubts:?}");
+    assert!(tested.values["server"].as_str().unwrap().starts_with("russh_"), "{tested:?}");
+    let ran = rig.exec(&mut Call::new("true", "pw")).await.unwrap();
+    assert!(!ran.values.contains_key("server") && !ran.values.contains_key("doubts"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_small_rsa_key_is_refused_even_if_known() {
     let (_host, rig) = with(Behaviour::SmallKey).await;
     let failure = rig.exec(&mut Call::new("true", "pw")).await.unwrap_err();
