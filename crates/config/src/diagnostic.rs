@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use policy::LintCode;
+
 /// One finding in one file. It never holds a line of the file, so that it cannot hold a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -15,6 +17,8 @@ pub struct Diagnostic {
     pub column: u32,
     /// The dotted key, such as `listen.tls.cert` or `principal[0].id`; empty when no key is meant.
     pub key: String,
+    /// What kind of doubt a warning about rules is, to be looked up in `docs/policy.md`.
+    pub code: Option<LintCode>,
     /// What is wrong, as a lowercase fragment.
     pub message: String,
     /// What to do about it.
@@ -70,6 +74,9 @@ impl fmt::Display for Diagnostic {
             write!(f, " {}:", self.key)?;
         }
         write!(f, " {}", self.message)?;
+        if let Some(code) = self.code {
+            write!(f, " [{code}]")?;
+        }
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

@@ -275,6 +275,7 @@ fn about(path: &Path) -> Diagnostic {
         line: 0,
         column: 0,
         key: String::new(),
+        code: None,
         message: String::new(),
         hint: None,
         severity: Severity::Error,

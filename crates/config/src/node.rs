@@ -66,7 +66,7 @@ impl Place<'_> {
     pub(crate) fn diagnostic(&self, message: String, hint: Option<String>, severity: Severity) -> Diagnostic {
         let (line, column) = self.file.position(self.span.start);
         let (file, key) = (self.file.shown.clone(), self.key.clone());
-        Diagnostic { file, line, column, key, message, hint, severity }
+        Diagnostic { file, line, column, key, code: None, message, hint, severity }
     }
 
     fn add(&self, wrong: Wrong, severity: Severity) {

@@ -5,7 +5,9 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use model::{CredentialPattern, Target};
-use policy::{CedarFile, LintWarning, RawRules, Rule, RuleProblem, Snapshot, ToolFacts, Vocabulary};
+use policy::{
+    CedarFile, LintCode, LintWarning, RawRules, Rule, RuleProblem, Snapshot, ToolFacts, Vocabulary,
+};
 use toml::de::DeValue;
 
 use crate::Loaded;
@@ -131,6 +133,7 @@ impl Loaded {
                 .and_then(|(_, index)| index)
                 .map(|index| key(index, &finding.field, finding.index))
                 .unwrap_or_default(),
+            code: finding.code,
             message: one_line(finding.message),
             hint: finding.hint.map(one_line),
             severity: finding.severity,
@@ -150,6 +153,7 @@ struct Finding {
     field: String,
     index: Option<usize>,
     span: Option<Range<usize>>,
+    code: Option<LintCode>,
     message: String,
     hint: Option<String>,
     severity: Severity,
@@ -158,14 +162,15 @@ struct Finding {
 impl From<RuleProblem> for Finding {
     fn from(problem: RuleProblem) -> Self {
         let RuleProblem { place, field, index, span, message, hint } = problem;
-        Self { place, field, index, span, message, hint, severity: Severity::Error }
+        Self { place, field, index, span, code: None, message, hint, severity: Severity::Error }
     }
 }
 
 impl From<LintWarning> for Finding {
     fn from(warning: LintWarning) -> Self {
-        let LintWarning { code: _, place, field, index, span, message, hint } = warning;
-        Self { place: Some(place), field, index, span, message, hint, severity: Severity::Warning }
+        let LintWarning { code, place, field, index, span, message, hint } = warning;
+        let (place, code) = (Some(place), Some(code));
+        Self { place, field, index, span, code, message, hint, severity: Severity::Warning }
     }
 }
 

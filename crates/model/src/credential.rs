@@ -101,6 +101,19 @@ impl CredentialPattern {
             }
         }
     }
+
+    /// Whether every credential that this pattern covers is covered by `wide`. A no may be too careful.
+    pub fn is_within(&self, wide: &Self) -> bool {
+        match (self, wide) {
+            (_, Self::Any) => true,
+            (Self::Any, Self::Parts { .. }) => false,
+            (Self::Parts { source, safe, object }, Self::Parts { source: from, safe: of, object: named }) => {
+                // Its stars fall into stars of the other as a character that no name has.
+                let taken = |text: &str| text.replace('*', "\0");
+                source == from && star_match(of, &taken(safe)) && star_match(named, &taken(object))
+            }
+        }
+    }
 }
 
 impl fmt::Display for CredentialPattern {
@@ -239,5 +252,25 @@ mod tests {
         assert!(!covers("a:b/c", "a:b/C"));
         assert!(!covers("a:b/c*e", "a:b/c/e"));
         assert!(CredentialPattern::parse("*:b/c").is_err());
+    }
+
+    #[test]
+    fn wider_patterns_cover_all_that_narrower_ones_do() {
+        for (narrow, wide, within) in [
+            ("a:b/c", "**", true),
+            ("**", "**", true),
+            ("**", "a:*/*", false),
+            ("a:b/c", "a:b/*", true),
+            ("a:b/c*", "a:b/*", true),
+            ("a:b*/c", "a:*/c", true),
+            ("a:b/c/*", "a:b/c/*", true),
+            ("a:b/*", "a:b/c*", false),
+            ("a:b/c/*", "a:b/*", false),
+            ("a:b/c", "x:b/*", false),
+            ("a:*/c", "a:b/c", false),
+        ] {
+            let parse = |text| CredentialPattern::parse(text).unwrap();
+            assert_eq!(parse(narrow).is_within(&parse(wide)), within, "{narrow} in {wide}");
+        }
     }
 }

@@ -19,6 +19,7 @@ mod rule;
 mod show;
 mod snapshot;
 mod vocabulary;
+mod within;
 
 pub mod command;
 pub mod quantity;
@@ -29,6 +30,7 @@ pub use decision::{
     Undischarged,
 };
 pub use files::CedarFile;
+pub use lint::LintCode;
 pub use problem::{LintWarning, Place, RuleProblem};
 pub use rule::{RawApproval, RawLimits, RawNetworks, RawRule, RawRules, Rule};
 pub use snapshot::{Moment, Snapshot};

@@ -1,5 +1,7 @@
 //! What a rule says about files that redirections open: paths by their text.
 
+mod within;
+
 use std::fmt;
 
 use model::LexicalPath;

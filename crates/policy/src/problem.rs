@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::LintCode;
+
 /// Which of the inputs of [`crate::Snapshot::compile`] something is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -32,8 +34,8 @@ pub struct RuleProblem {
 /// Something that is allowed but probably not meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LintWarning {
-    /// The kind: one of the names in `docs/policy.md`.
-    pub code: &'static str,
+    /// The kind.
+    pub code: LintCode,
     /// Which input.
     pub place: Place,
     /// The key it is about.

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod codes;
+#[cfg(test)]
 mod corpus;
 #[cfg(test)]
 mod decisions;

@@ -1,6 +1,7 @@
 use model::{Principal, Target};
 use policy::{Snapshot, command};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 
 use crate::world::{action, decide, place, run, snapshot, target, tool};
 
@@ -177,6 +178,128 @@ proptest! {
             }
         }
     }
+}
+
+const PATTERNS: [&str; 16] = [
+    "uptime",
+    "x *",
+    "x 1",
+    "x <int>",
+    "x <word>",
+    "x **",
+    "x -a *",
+    "x -*",
+    "x <path:/a>",
+    "x /a/*",
+    "x /a/b",
+    "x a*",
+    "**",
+    "find / *",
+    "find",
+    "find **",
+];
+const PLACES: [&str; 9] = [
+    "*",
+    "web1",
+    "web*",
+    "tag:web",
+    "web* & tag:web",
+    "!web2",
+    "w* & !web2",
+    "address:10.0.0.0/8",
+    "gateway",
+];
+
+/// Rules that often differ in one thing only, so that one of them often says what another says already.
+fn alike_rules() -> impl Strategy<Value = Vec<String>> {
+    let some = |list: &'static [&'static str]| prop::collection::vec(prop::sample::select(list), 1..3);
+    let who = prop::sample::select(&["'*'", "'bot'", "'group:sre'"][..]);
+    let tools = prop::sample::select(&["'*'", "'ssh_execute'", "'set:exec'"][..]);
+    let keys = prop::sample::select(&["commands", "commands", "opaque", "writes", ""][..]);
+    let rule = (0..6_u8, who, tools, some(&PLACES), keys, some(&PATTERNS), some(&PATHS));
+    prop::collection::vec(rule, 2..5).prop_map(|rules| {
+        let written = rules.into_iter().enumerate().map(|(at, (kind, who, tools, places, key, patterns, paths))| {
+            let what = if kind == 0 { "forbid" } else { "allow" };
+            let listed = if key == "writes" { paths } else { patterns };
+            let listed: Vec<_> = listed.into_iter().filter(|entry| kind > 0 || *entry != "**").collect();
+            let entries = if key.is_empty() || listed.is_empty() { String::new() } else { format!("{key}={listed:?}\n") };
+            let asks = if kind == 1 { "approval={by=['group:oncall']}\n" } else { "" };
+            format!("[[rule]]\nname='r{at}'\n{what}=[{tools}]\nprincipals=[{who}]\ntargets={places:?}\n{entries}{asks}")
+        });
+        written.collect()
+    })
+}
+
+const LINES: [&str; 16] = [
+    "uptime",
+    "/usr/bin/uptime -p",
+    "x 1",
+    "x a",
+    "x abc",
+    "x -a 1",
+    "x -a",
+    "x /a/b",
+    "x /a/b/c",
+    "x /b",
+    "x 1 2",
+    "x",
+    "sudo x 1",
+    "find / -delete",
+    "find / x",
+    "x 1 >/srv/a",
+];
+
+/// What a policy says about everything that can be asked here: who is refused, and what the others owe.
+fn everything_said(policy: &Snapshot) -> Vec<Option<String>> {
+    let outside = Target {
+        kind: model::TargetKind::Outside,
+        address: Some("10.1.2.3".to_owned()),
+        ..target("10.1.2.3", &[])
+    };
+    let places = [place("web1"), place("web2"), place("lab"), Target::gateway(), outside];
+    let mut said = Vec::new();
+    for (who, name) in
+        [("bot", "ssh_execute"), ("bot", "ssh_other"), ("human:sre", "ssh_other"), ("human", "ssh_execute")]
+    {
+        for (target, line) in places.iter().flat_map(|place| LINES.iter().map(move |line| (place, line))) {
+            let mut asked = action(name, "lab", command::parse(line).unwrap().parts().collect());
+            asked.target = target.clone();
+            let owed = |allowed: policy::Allowed| format!("{:?}", allowed.obligations().approvals);
+            said.push(decide(policy, who, asked).ok().map(owed));
+        }
+    }
+    said
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    /// A warning that a rule is shadowed is an invitation to delete it.
+    #[test]
+    fn without_a_rule_that_is_called_shadowed_every_decision_is_the_same(rules in alike_rules()) {
+        let (policy, warnings) = crate::world::compile(&rules.concat(), "").unwrap();
+        let shadowed = warnings.iter().filter(|warning| warning.code == policy::LintCode::Shadowed);
+        for place in shadowed.map(|warning| warning.place) {
+            let policy::Place::Rule(at) = place else { continue };
+            let mut fewer = rules.clone();
+            fewer.remove(at);
+            let fewer = snapshot(&fewer.concat(), "");
+            prop_assert_eq!(everything_said(&policy), everything_said(&fewer), "without r{} of\n{}", at, rules.concat());
+        }
+    }
+}
+
+/// The property above would hold of a lint that never warns.
+#[test]
+fn among_rules_that_are_alike_many_are_shadowed() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let shadowed = (0..200).filter(|_| {
+        let rules = alike_rules().new_tree(&mut runner).unwrap().current();
+        let warnings = crate::world::compile(&rules.concat(), "").unwrap().1;
+        warnings.iter().any(|warning| warning.code == policy::LintCode::Shadowed)
+    });
+    let shadowed = shadowed.count();
+    assert!(shadowed > 10, "{shadowed}");
 }
 
 /// Many rules are sliced; the answer is the same as with few, and a decision looks at few.

@@ -3,6 +3,7 @@
 use config::{Diagnostic, Severity};
 use gateway::{SystemClock, SystemEntropy};
 use model::Clock;
+use policy::LintCode;
 use serde_json::{Value, json};
 
 use crate::cli::Global;
@@ -46,7 +47,7 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
     Ok(Exit::Done)
 }
 
-/// Prints findings as `FILE:LINE:COLUMN: KEY: MESSAGE`, which editors understand, each with its hint.
+/// Prints findings as `FILE:LINE:COLUMN: KEY: MESSAGE [CODE]`, which editors understand, each with its hint.
 pub(crate) fn print(findings: &[Diagnostic], output: Output) {
     for finding in findings {
         let severity = match finding.severity {
@@ -65,7 +66,11 @@ fn placed(finding: &Diagnostic) -> String {
     if !finding.key.is_empty() {
         text.push_str(&format!(": {}", finding.key));
     }
-    format!("{text}: {}", finding.message)
+    text.push_str(&format!(": {}", finding.message));
+    if let Some(code) = finding.code {
+        text.push_str(&format!(" [{code}]"));
+    }
+    text
 }
 
 pub(crate) fn finding_json(finding: &Diagnostic) -> Value {
@@ -75,6 +80,7 @@ pub(crate) fn finding_json(finding: &Diagnostic) -> Value {
         "line": finding.line,
         "column": finding.column,
         "key": finding.key,
+        "code": finding.code.map(LintCode::as_str),
         "message": finding.message,
         "hint": finding.hint,
     })

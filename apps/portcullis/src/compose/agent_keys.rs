@@ -33,6 +33,7 @@ pub(crate) async fn doubts(loaded: &Loaded) -> Vec<Diagnostic> {
                 line: 0,
                 column: 0,
                 key: format!("hosts.{of}.credential"),
+                code: None,
                 message: format!("{why}: no login to `{of}`{more} with `{fingerprint}` until it does"),
                 hint: Some(hint.to_owned()),
                 severity: Severity::Warning,

@@ -105,18 +105,26 @@ commands = ["id", "sudo *"]
     let shown = lint(&["--json"]).json();
     let findings = shown["findings"].as_array().unwrap();
     let expected = [
-        (6, 23, "rule[0].targets[1]", "no target is called `gone1`"),
-        (7, 19, "rule[0].commands[1]", "`sudo *`"),
+        (6, 23, "rule[0].targets[1]", "unknown-target", "no target is called `gone1`"),
+        (7, 19, "rule[0].commands[1]", "opaque", "`sudo *`"),
     ];
     assert_eq!(findings.len(), expected.len(), "{shown}");
-    let printed = lint(&[]);
-    for (finding, (line, column, key, message)) in findings.iter().zip(expected) {
+    let told = installed.run(&["check", "--json"]).json();
+    let about_rules = |finding: &&serde_json::Value| !finding["code"].is_null();
+    let told: Vec<_> = told["findings"].as_array().unwrap().iter().filter(about_rules).collect();
+    assert_eq!(told, findings.iter().collect::<Vec<_>>(), "`check` says the same");
+    let (printed, checked) = (lint(&[]), installed.run(&["check"]));
+    for (finding, (line, column, key, code, message)) in findings.iter().zip(expected) {
         assert!(finding["file"].as_str().unwrap().ends_with("policy/doubtful.toml"), "{finding}");
         assert_eq!((&finding["line"], &finding["column"]), (&line.into(), &column.into()), "{finding}");
         assert_eq!((&finding["severity"], &finding["key"]), (&"warning".into(), &key.into()), "{finding}");
         assert!(finding["message"].as_str().unwrap().contains(message), "{finding}");
         assert!(finding["hint"].is_string(), "{finding}");
+        assert_eq!(finding["code"], code, "{finding}");
         let place = format!("policy/doubtful.toml:{line}:{column}: {key}: ");
-        assert!(printed.err.contains(&place) && printed.err.contains(message), "{printed:?}");
+        for printed in [&printed, &checked] {
+            let line = printed.err.lines().find(|line| line.contains(&place)).unwrap();
+            assert!(line.contains(message) && line.ends_with(&format!(" [{code}]")), "{printed:?}");
+        }
     }
 }

@@ -95,9 +95,14 @@ pub(super) fn is_listed(program: &str) -> bool {
 /// search for is a file: `grep -ex /etc/shadow FILE` is not `grep -i WORD FILE`.
 pub(super) fn moves_operands(command: &SimpleCommand) -> bool {
     let Some((program, arguments)) = command.words.split_first() else { return false };
+    searches(program)
+        && arguments.iter().any(|word| ["-e", "--regexp"].iter().any(|option| says(word, option, "")))
+}
+
+/// Whether options of this program can move its operands, as [`moves_operands`] means it.
+pub(super) fn searches(program: &str) -> bool {
     let lower = base(program).to_ascii_lowercase();
     spellings(&lower).any(|name| name.ends_with("grep") || name == "rg")
-        && arguments.iter().any(|word| ["-e", "--regexp"].iter().any(|option| says(word, option, "")))
 }
 
 /// The reason that the list gives for what is part of the shell.

@@ -1,5 +1,7 @@
 //! What a rule says about commands: words, some of them standing for others.
 
+mod within;
+
 use std::fmt;
 
 use model::SimpleCommand;

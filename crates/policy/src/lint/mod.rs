@@ -1,6 +1,8 @@
 //! What is allowed but probably not meant. Warnings never change a decision.
 
+mod code;
 mod pairs;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +16,8 @@ use crate::rule::{
     Effect, Factor, PrincipalSelector, Rule, TargetExpr, TargetFactor, ToolSelector, is_operator,
 };
 use crate::{LintWarning, ToolFacts, Vocabulary};
+
+pub use code::LintCode;
 
 /// Everything doubtful about the rules, in their order.
 pub(crate) fn lint(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<LintWarning> {
@@ -41,14 +45,7 @@ struct Found {
 }
 
 impl Found {
-    fn warn(
-        &mut self,
-        rule: &Rule,
-        code: &'static str,
-        at: (&str, Option<usize>),
-        message: String,
-        hint: &str,
-    ) {
+    fn warn(&mut self, rule: &Rule, code: LintCode, at: (&str, Option<usize>), message: String, hint: &str) {
         self.warnings.push(LintWarning {
             code,
             place: Place::Rule(self.rule),
@@ -69,7 +66,7 @@ fn people(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
             PrincipalSelector::One(id) if !vocabulary.principals.contains(id) => {
                 found.warn(
                     rule,
-                    "unknown-principal",
+                    LintCode::UnknownPrincipal,
                     at,
                     format!("no principal is called `{id}`"),
                     CONFIGURATION,
@@ -78,7 +75,7 @@ fn people(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
             PrincipalSelector::Group(group) if unknown_group(group) => {
                 found.warn(
                     rule,
-                    "unknown-group",
+                    LintCode::UnknownGroup,
                     at,
                     format!("no principal is in a group `{group}`"),
                     CONFIGURATION,
@@ -89,7 +86,7 @@ fn people(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
     }
     for group in rule.approval.iter().flat_map(|approval| &approval.by).filter(|group| unknown_group(group)) {
         let message = format!("no principal is in a group `{group}`, so nobody could approve");
-        found.warn(rule, "unknown-group", ("approval", None), message, CONFIGURATION);
+        found.warn(rule, LintCode::UnknownGroup, ("approval", None), message, CONFIGURATION);
     }
 }
 
@@ -103,14 +100,14 @@ fn targets(rule: &Rule, vocabulary: &Vocabulary, tags: &BTreeSet<&str>, found: &
             found.warn(rule, code, at, message, INVENTORY);
         } else if !expr.names_outside() && !matches_something(expr, rule.effect, vocabulary) {
             let message = "no target of the inventory matches".to_owned();
-            found.warn(rule, "no-target", at, message, INVENTORY);
+            found.warn(rule, LintCode::NoTarget, at, message, INVENTORY);
         }
         let name = |factor: &Factor| !factor.negated && matches!(factor.of, TargetFactor::Name(_));
         let bounded = rule.networks.as_ref().is_some_and(|networks| !networks.allow.is_empty());
         if rule.effect == Effect::Permit && !bounded && expr.factors.iter().any(name) {
             let message = "DNS alone decides which machines these names lead to".to_owned();
             let hint = "bound them: `networks = { allow = [\"10.0.0.0/8\"] }`";
-            found.warn(rule, "name-unbounded", at, message, hint);
+            found.warn(rule, LintCode::NameUnbounded, at, message, hint);
         }
     }
 }
@@ -121,7 +118,7 @@ fn unknown_factor(
     factor: &TargetFactor,
     vocabulary: &Vocabulary,
     tags: &BTreeSet<&str>,
-) -> Option<(&'static str, String)> {
+) -> Option<(LintCode, String)> {
     match factor {
         TargetFactor::Any | TargetFactor::Aliases(_) | TargetFactor::Address(_) | TargetFactor::Name(_) => {
             None
@@ -129,11 +126,10 @@ fn unknown_factor(
         TargetFactor::Alias(name) => {
             let known =
                 name.as_str() == model::Target::GATEWAY || vocabulary.targets.iter().any(|t| t.name == *name);
-            (!known).then(|| ("unknown-target", format!("no target is called `{name}`")))
+            (!known).then(|| (LintCode::UnknownTarget, format!("no target is called `{name}`")))
         }
-        TargetFactor::Tag(tag) => {
-            (!tags.contains(tag.as_str())).then(|| ("unknown-tag", format!("no target has the tag `{tag}`")))
-        }
+        TargetFactor::Tag(tag) => (!tags.contains(tag.as_str()))
+            .then(|| (LintCode::UnknownTag, format!("no target has the tag `{tag}`"))),
     }
 }
 
@@ -150,7 +146,7 @@ fn commands(rule: &Rule, found: &mut Found) {
             let message = format!("`{pattern}` can never match: {refused}");
             found.warn(
                 rule,
-                "never-matches",
+                LintCode::NeverMatches,
                 at,
                 message,
                 "commands like it are refused before any rule is asked",
@@ -160,11 +156,17 @@ fn commands(rule: &Rule, found: &mut Found) {
         if rule.effect == Effect::Forbid && has_option(pattern) {
             let message = format!("`{pattern}` names an option, which may have another spelling");
             let hint = "leave the option out, so that the command is forbidden with any";
-            found.warn(rule, "option-spelling", at, message, hint);
+            found.warn(rule, LintCode::OptionSpelling, at, message, hint);
         }
         if let Some(reason) = command::opaque(&sample).filter(|_| rule.effect == Effect::Permit) {
             let message = format!("`{pattern}` is opaque and not permitted by this: the program {reason}");
-            found.warn(rule, "opaque", at, message, "what is opaque is permitted by `opaque = [...]` alone");
+            found.warn(
+                rule,
+                LintCode::Opaque,
+                at,
+                message,
+                "what is opaque is permitted by `opaque = [...]` alone",
+            );
         }
     }
 }
@@ -178,14 +180,14 @@ fn opaque(rule: &Rule, found: &mut Found) {
             let message = format!("`{pattern}` can never match: {refused}");
             found.warn(
                 rule,
-                "never-matches",
+                LintCode::NeverMatches,
                 at,
                 message,
                 "commands like it are refused before any rule is asked",
             );
         } else if !may_be_opaque(pattern, &sample) {
             let message = format!("`{pattern}` is not opaque, so this entry does nothing");
-            found.warn(rule, "not-opaque", at, message, "what is understood is named in `commands`");
+            found.warn(rule, LintCode::NotOpaque, at, message, "what is understood is named in `commands`");
         }
     }
 }
@@ -213,7 +215,7 @@ fn files(rule: &Rule, found: &mut Found) {
             if let Err(refused) = command::parse(&command::simple(&example)) {
                 let message = format!("`{pattern}` can never match: {refused}");
                 let hint = "`/dev/null` needs no rule, and nothing else of these folders can be redirected";
-                found.warn(rule, "never-matches", (key, Some(index)), message, hint);
+                found.warn(rule, LintCode::NeverMatches, (key, Some(index)), message, hint);
             }
         }
     }
@@ -238,11 +240,23 @@ fn parts(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
         || (credentials && rule.credentials.is_some());
     if rule.effect == Effect::Permit && !useful && !rule.tools.iter().any(is_operators) {
         let message = "the rule permits nothing: its tools need `commands` or `credentials`".to_owned();
-        found.warn(rule, "permits-nothing", key, message, "any must be written: `commands = [\"**\"]`");
+        found.warn(
+            rule,
+            LintCode::PermitsNothing,
+            key,
+            message,
+            "any must be written: `commands = [\"**\"]`",
+        );
     }
     if rule.credentials.is_some() && !credentials {
         let message = "`credentials` is about `get_credential`, which the rule does not name".to_owned();
-        found.warn(rule, "unused-key", ("credentials", None), message, "name the tool, or leave the key out");
+        found.warn(
+            rule,
+            LintCode::UnusedKey,
+            ("credentials", None),
+            message,
+            "name the tool, or leave the key out",
+        );
     }
 }
 

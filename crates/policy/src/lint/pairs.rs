@@ -2,10 +2,11 @@
 
 use model::{FileAccess, SubAction};
 
-use super::{Found, is_fixed, is_operators, sample};
+use super::shadow::{ends, shadows};
+use super::{Found, LintCode, is_fixed, sample};
 use crate::command::{self, CommandPattern};
 use crate::path::PathPattern;
-use crate::rule::{Effect, Part, PrincipalSelector, Rule, ToolSelector};
+use crate::rule::{Effect, Part, PrincipalSelector, Rule};
 use crate::{LintWarning, Place, Vocabulary};
 
 /// Above this many rules they are not compared with each other.
@@ -16,36 +17,28 @@ pub(super) fn lint(rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
         found.warnings.push(not_compared());
         return;
     }
-    for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.effect == Effect::Permit) {
+    for (at, rule) in rules.iter().enumerate() {
         found.rule = at;
-        let key = (rule.tools_key(), None);
-        if let Some(forbid) = rules.iter().find(|other| other.effect == Effect::Forbid && ends(other, rule)) {
-            let message = format!("rule `{}` forbids all that this rule permits", forbid.name);
-            found.warn(rule, "forbidden", key, message, "leave one of them out");
-            continue;
-        }
-        let others = rules.iter().enumerate().filter(|(other, _)| *other != at);
-        let wider = others
-            .clone()
-            .find(|(other, wide)| adds_nothing(rule, wide) && (*other < at || !adds_nothing(wide, rule)));
-        if let Some((_, wide)) = wider {
-            let message = format!("rule `{}` permits all that this rule permits", wide.name);
-            found.warn(rule, "shadowed", key, message, "leave this rule out, or narrow the other");
-        }
-        everything_beside(rule, rules, vocabulary, found);
-        if rule.approval.is_some() {
-            for (_, other) in
-                others.filter(|(_, other)| other.effect == Effect::Permit && other.approval.is_none())
-            {
-                if let Some(example) = way_around(rule, other, vocabulary) {
-                    let message = format!(
-                        "the approval can be avoided: rule `{}` permits {example} without it",
-                        other.name
-                    );
-                    let hint = "narrow the other rule, or widen the commands and tools of this one";
-                    found.warn(rule, "approval-avoidable", ("approval", None), message, hint);
-                }
+        match rule.effect {
+            Effect::Forbid => shadowed(at, rule, rules, vocabulary, found),
+            Effect::Permit if forbidden(rule, rules, vocabulary, found) => {}
+            Effect::Permit => {
+                shadowed(at, rule, rules, vocabulary, found);
+                everything_beside(rule, rules, vocabulary, found);
+                avoidable(rule, rules, vocabulary, found);
             }
+        }
+    }
+}
+
+fn avoidable(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
+    let unasked = |other: &&Rule| other.effect == Effect::Permit && other.approval.is_none();
+    for other in rules.iter().filter(unasked).filter(|_| rule.approval.is_some()) {
+        if let Some(example) = way_around(rule, other, vocabulary) {
+            let message =
+                format!("the approval can be avoided: rule `{}` permits {example} without it", other.name);
+            let hint = "narrow the other rule, or widen the commands and tools of this one";
+            found.warn(rule, LintCode::ApprovalAvoidable, ("approval", None), message, hint);
         }
     }
 }
@@ -73,7 +66,7 @@ fn everything_beside(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found
             other.name
         );
         let hint = "list the commands that are needed instead of `**`";
-        found.warn(rule, "any-command", ("commands", Some(index)), message, hint);
+        found.warn(rule, LintCode::AnyCommand, ("commands", Some(index)), message, hint);
     }
     if let Some((index, pattern)) = open {
         let message = format!(
@@ -81,13 +74,36 @@ fn everything_beside(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found
             other.name
         );
         let hint = "write its words down, or ask for the same approval here";
-        found.warn(rule, "any-opaque", ("opaque", Some(index)), message, hint);
+        found.warn(rule, LintCode::AnyOpaque, ("opaque", Some(index)), message, hint);
     }
+}
+
+fn forbidden(rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) -> bool {
+    let Some(forbid) = rules.iter().find(|other| ends(other, rule, vocabulary)) else { return false };
+    let message = format!("rule `{}` forbids all that this rule permits", forbid.name);
+    let key = (rule.tools_key(), None);
+    found.warn(rule, LintCode::Forbidden, key, message, "leave one of them out");
+    true
+}
+
+/// Of two rules that say the same the later one is superfluous.
+fn shadowed(at: usize, rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, found: &mut Found) {
+    let wider = rules.iter().enumerate().find(|(other, wide)| {
+        *other != at && shadows(wide, rule, vocabulary) && (*other < at || !shadows(rule, wide, vocabulary))
+    });
+    let Some((_, wide)) = wider else { return };
+    let does = match rule.effect {
+        Effect::Permit => "permits",
+        Effect::Forbid => "forbids",
+    };
+    let message = format!("rule `{}` {does} all that this rule {does}", wide.name);
+    let key = (rule.tools_key(), None);
+    found.warn(rule, LintCode::Shadowed, key, message, "leave this rule out, or narrow the other");
 }
 
 fn not_compared() -> LintWarning {
     LintWarning {
-        code: "not-compared",
+        code: LintCode::NotCompared,
         place: Place::Rule(0),
         field: "rule".to_owned(),
         index: None,
@@ -97,51 +113,6 @@ fn not_compared() -> LintWarning {
         ),
         hint: None,
     }
-}
-
-/// Whether the forbid always matches where the permit does.
-fn ends(forbid: &Rule, permit: &Rule) -> bool {
-    forbid.is_about_everything() && forbid.when.is_none() && covers_scope(forbid, permit)
-}
-
-fn adds_nothing(rule: &Rule, wide: &Rule) -> bool {
-    let plain = rule.approval.is_none() && rule.networks.is_none() && rule.limits == model::Limits::default();
-    let commands =
-        |wide: &[CommandPattern], pattern: &CommandPattern| wide.iter().any(|w| w.is_any() || w == pattern);
-    let credentials = |wide: &[model::CredentialPattern], pattern| {
-        wide.iter().any(|w| *w == model::CredentialPattern::Any || w == pattern)
-    };
-    wide.effect == Effect::Permit
-        && plain
-        && wide.when.is_none()
-        && covers_scope(wide, rule)
-        && rule.commands.iter().flatten().all(|p| commands(wide.commands.as_deref().unwrap_or_default(), p))
-        && rule.opaque.iter().flatten().all(|p| commands(wide.opaque.as_deref().unwrap_or_default(), p))
-        && [FileAccess::Read, FileAccess::Write].into_iter().all(|access| {
-            let wider = wide.files(access).unwrap_or_default();
-            rule.files(access).unwrap_or_default().iter().all(|p| wider.iter().any(|w| w.is_any() || w == p))
-        })
-        && rule
-            .credentials
-            .iter()
-            .flatten()
-            .all(|p| credentials(wide.credentials.as_deref().unwrap_or_default(), p))
-}
-
-/// By what is written: entry for entry the same, or a `*`.
-fn covers_scope(wide: &Rule, narrow: &Rule) -> bool {
-    let principals = wide.principals.contains(&PrincipalSelector::Any)
-        || narrow.principals.iter().all(|selector| wide.principals.contains(selector));
-    let targets = wide.targets.iter().any(|expr| expr.is_any())
-        || narrow.targets.iter().all(|expr| wide.targets.contains(expr));
-    let tool = |selector: &ToolSelector| {
-        let any = wide.tools.contains(&ToolSelector::Any);
-        let verb = is_operators(selector);
-        wide.tools.contains(selector)
-            || (any && (!verb || wide.effect == Effect::Forbid))
-            || (verb && wide.tools.contains(&ToolSelector::AnyOperator))
-    };
-    principals && targets && narrow.tools.iter().all(tool)
 }
 
 /// A command that does what the rule wants approved, sent so that only the other rule permits it.

@@ -46,7 +46,7 @@ fn codes(rules: &[&str]) -> Vec<(usize, &'static str, String)> {
     let place = |place| match place {
         crate::Place::Rule(at) | crate::Place::Cedar(at) => at,
     };
-    lint(&rules, &vocabulary()).into_iter().map(|w| (place(w.place), w.code, w.message)).collect()
+    lint(&rules, &vocabulary()).into_iter().map(|w| (place(w.place), w.code.as_str(), w.message)).collect()
 }
 
 #[test]
@@ -82,6 +82,37 @@ fn good_rules_have_no_warnings() {
         &[
             "allow = ['ssh_execute']; commands = ['a', 'b']",
             "allow = ['ssh_execute']; commands = ['a']; limits = { timeout = '5s' }",
+        ],
+        // A line, a target or a principal tells each pair apart.
+        &["allow = ['*']; commands = ['df *']", "allow = ['ssh_execute']; commands = ['df -h']"],
+        &[
+            "allow = ['*']; commands = ['**']",
+            "allow = ['*']; commands = ['x']; targets = ['address:10.0.0.0/8']",
+        ],
+        &[
+            "allow = ['*']; commands = ['x *']; targets = ['!web1']",
+            "allow = ['*']; commands = ['x 1']; targets = ['g* & !web1']",
+        ],
+        &[
+            "allow = ['*']; commands = ['x *']; principals = ['bot']",
+            "allow = ['*']; commands = ['x 1']; principals = ['*']",
+        ],
+        &["allow = ['ssh_execute']; commands = ['x *']", "allow = ['set:exec']; commands = ['x 1']"],
+        &[
+            "allow = ['*']; commands = ['x *']; when = 'context.time.hour > 8'",
+            "allow = ['*']; commands = ['x 1']",
+        ],
+        &["allow = ['*']; opaque = ['find **']", "allow = ['*']; opaque = ['find -*']"],
+        &["allow = ['*']; writes = ['/srv/*/x']", "allow = ['*']; writes = ['/srv/a/**']"],
+        &["allow = ['*']; credentials = ['keystore:a/*']", "allow = ['*']; credentials = ['keystore:*/x']"],
+        &[
+            "forbid = ['*']; commands = ['systemctl stop']",
+            "forbid = ['*']; commands = ['systemctl']; targets = ['web1']",
+        ],
+        &["forbid = ['*']; commands = ['reboot']", "forbid = ['*']; opaque = ['**']"],
+        &[
+            "forbid = ['*']; commands = ['reboot']",
+            "forbid = ['*']; principals = ['bot']; targets = ['web1']",
         ],
     ] {
         let found: Vec<_> = codes(rules).into_iter().filter(|(_, code, _)| *code != "no-target").collect();
@@ -181,6 +212,48 @@ fn each_doubt_has_its_code() {
         ),
         (
             &["allow = ['ssh_execute']; commands = ['x']", "allow = ['ssh_execute']; commands = ['x']"],
+            1,
+            "shadowed",
+            "`r0`",
+        ),
+        (
+            &[
+                "allow = ['set:exec']; commands = ['tail -n <int> <path:/var>', 'systemctl status **']; targets = ['tag:web']",
+                "allow = ['ssh_other']; commands = ['systemctl status ng*', 'tail -n 5 /var/log/x']; targets = ['w* & tag:web']; principals = ['bot']",
+            ],
+            1,
+            "shadowed",
+            "rule `r0` permits all that this rule permits",
+        ),
+        (
+            &[
+                "allow = ['*']; credentials = ['keystore:a/web1']; targets = ['web1']",
+                "allow = ['*']; credentials = ['keystore:*/web*']; targets = ['web*']",
+            ],
+            0,
+            "shadowed",
+            "`r1`",
+        ),
+        (
+            &["allow = ['*']; writes = ['/srv/a/**']", "allow = ['*']; writes = ['/srv/**']"],
+            0,
+            "shadowed",
+            "`r1`",
+        ),
+        (
+            &[
+                "forbid = ['*']; commands = ['systemctl restart nginx']; targets = ['address:10.1.0.0/16']",
+                "forbid = ['*']; commands = ['systemctl restart **']; targets = ['address:10.0.0.0/8']",
+            ],
+            0,
+            "shadowed",
+            "rule `r1` forbids all that this rule forbids",
+        ),
+        (
+            &[
+                "forbid = ['*']; targets = ['tag:web']",
+                "forbid = ['ssh_execute']; opaque = ['**']; targets = ['web* & tag:web']",
+            ],
             1,
             "shadowed",
             "`r0`",

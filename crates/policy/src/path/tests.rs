@@ -119,3 +119,55 @@ proptest! {
         prop_assert!(pattern.matches(&sample), "{} {}", pattern, sample);
     }
 }
+
+#[test]
+fn wider_patterns_hold_narrower_ones() {
+    for (narrow, wide, within) in [
+        ("/srv/a", "/srv/a", true),
+        ("/srv/a", "**", true),
+        ("/srv/.a", "**", true),
+        ("/srv/a", "/srv/*", true),
+        ("/srv/a/b", "/srv/**", true),
+        ("/srv/a/**", "/srv/**", true),
+        ("/srv/**/a", "/srv/**", true),
+        ("/srv/*.log", "/srv/*", true),
+        ("/srv/a*.log", "/srv/*.log", true),
+        ("/srv/.a*", "/srv/.*", true),
+        ("<path:/srv/a>", "<path:/srv>", true),
+        ("/srv/a/**/b/*", "/srv/**/b/**", true),
+        ("**", "/**", false),
+        ("/srv/.a", "/srv/*", false),
+        ("/srv/.a/**", "/srv/**", false),
+        ("/srv/.*", "/srv/*", false),
+        ("/srv/**", "/srv/*", false),
+        ("/srv/**", "/srv/a/**", false),
+        ("/srv/a", "/srv/a/**", false),
+        ("/srv/**/b", "/srv/*/b", false),
+        ("/srv/*/b", "/srv/a/b", false),
+    ] {
+        assert_eq!(pattern(narrow).is_within(&pattern(wide)), within, "{narrow} in {wide}");
+    }
+}
+
+fn part() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&["a", "b", ".h", "*", "**", "a*", ".*", "*b"][..])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_the_narrow_pattern_takes_the_wide_one_takes_too(
+        parts in prop::collection::vec((part(), prop::option::weighted(0.4, part())), 1..5),
+        names in prop::collection::vec(prop::collection::vec(prop::sample::select(&["a", "b", "ab", ".h", ".a", "x"][..]), 1..6), 24),
+    ) {
+        let written = |part: &dyn Fn(&(&'static str, Option<&'static str>)) -> &'static str| -> String {
+            parts.iter().map(|both| format!("/{}", part(both))).collect()
+        };
+        let (narrow, wide) = (pattern(&written(&|both| both.0)), pattern(&written(&|both| both.1.unwrap_or(both.0))));
+        for names in names.iter().filter(|_| narrow.is_within(&wide)) {
+            let path = path(&format!("/{}", names.join("/")));
+            prop_assert!(!narrow.matches(&path) || wide.matches(&path), "{} in {}: {}", narrow, wide, path);
+        }
+    }
+}

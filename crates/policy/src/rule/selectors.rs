@@ -1,5 +1,7 @@
 //! How rules name principals, tools and targets.
 
+mod within;
+
 use ipnet::IpNet;
 use model::{GroupName, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet};
 

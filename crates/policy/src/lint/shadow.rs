@@ -1,0 +1,93 @@
+//! Which rules say nothing that others do not say already.
+//!
+//! A yes is certain: leaving the rule out changes no decision and no obligation. A no may be too careful.
+
+use model::FileAccess;
+
+use super::is_operators;
+use crate::Vocabulary;
+use crate::command::CommandPattern;
+use crate::path::PathPattern;
+use crate::rule::{Effect, PrincipalSelector, Rule, TargetExpr, ToolSelector};
+
+/// Whether the other rule does all that this one does, where this one asks for nothing.
+pub(super) fn shadows(wide: &Rule, rule: &Rule, vocabulary: &Vocabulary) -> bool {
+    let unconditional = wide.effect == rule.effect && wide.when.is_none();
+    unconditional
+        && match rule.effect {
+            Effect::Permit => {
+                is_plain(rule) && covers_scope(wide, rule, vocabulary) && permits_all(wide, rule)
+            }
+            Effect::Forbid => covers_scope(wide, rule, vocabulary) && forbids_all(wide, rule),
+        }
+}
+
+/// Whether the forbid always matches where the permit does.
+pub(super) fn ends(forbid: &Rule, permit: &Rule, vocabulary: &Vocabulary) -> bool {
+    forbid.effect == Effect::Forbid
+        && forbid.is_about_everything()
+        && forbid.when.is_none()
+        && covers_scope(forbid, permit, vocabulary)
+}
+
+fn is_plain(rule: &Rule) -> bool {
+    rule.approval.is_none() && rule.networks.is_none() && rule.limits == model::Limits::default()
+}
+
+fn permits_all(wide: &Rule, rule: &Rule) -> bool {
+    every(&rule.commands, &wide.commands, CommandPattern::is_within)
+        && every(&rule.opaque, &wide.opaque, CommandPattern::is_within_opaque)
+        && every(&rule.reads, &wide.reads, PathPattern::is_within)
+        && every(&rule.writes, &wide.writes, PathPattern::is_within)
+        && every(&rule.credentials, &wide.credentials, model::CredentialPattern::is_within)
+}
+
+/// Rules that forbid are read widely.
+fn forbids_all(wide: &Rule, rule: &Rule) -> bool {
+    if wide.is_about_everything() || rule.is_about_everything() {
+        return wide.is_about_everything();
+    }
+    let narrower = CommandPattern::is_narrower_wording;
+    let opaque = |pattern: &CommandPattern| {
+        // What `commands` forbids is forbidden in opaque commands too.
+        wide.opaque.iter().chain(&wide.commands).flatten().any(|wide| narrower(pattern, wide))
+    };
+    let path = |one: &PathPattern, other: &PathPattern| one == other || other.is_any();
+    let files = |access| {
+        let wide = wide.files(access).unwrap_or_default();
+        rule.files(access).unwrap_or_default().iter().all(|one| wide.iter().any(|other| path(one, other)))
+    };
+    every(&rule.commands, &wide.commands, narrower)
+        && rule.opaque.iter().flatten().all(opaque)
+        && files(FileAccess::Read)
+        && files(FileAccess::Write)
+        && every(&rule.credentials, &wide.credentials, model::CredentialPattern::is_within)
+}
+
+/// Whether each entry of one list is within an entry of the other; a missing list has none.
+fn every<T>(narrow: &Option<Vec<T>>, wide: &Option<Vec<T>>, within: impl Fn(&T, &T) -> bool) -> bool {
+    narrow.iter().flatten().all(|one| wide.iter().flatten().any(|other| within(one, other)))
+}
+
+/// Whether the wide rule speaks wherever the narrow one does: to whom, through which tools, about which targets.
+fn covers_scope(wide: &Rule, narrow: &Rule, vocabulary: &Vocabulary) -> bool {
+    let principals = wide.principals.contains(&PrincipalSelector::Any)
+        || narrow.principals.iter().all(|selector| wide.principals.contains(selector));
+    let target = |expr: &TargetExpr| {
+        wide.targets.iter().any(|other| expr.is_within(narrow.effect, other, wide.effect))
+    };
+    principals
+        && narrow.targets.iter().all(target)
+        && narrow.tools.iter().all(|selector| covers_tools(wide, narrow, selector, vocabulary))
+}
+
+/// Tools that a set or tier holds are looked up; operators' verbs are no tools, so they go by what is written.
+fn covers_tools(wide: &Rule, narrow: &Rule, selector: &ToolSelector, vocabulary: &Vocabulary) -> bool {
+    let verbs = is_operators(selector) || (*selector == ToolSelector::Any && narrow.effect == Effect::Forbid);
+    let any = wide.tools.contains(&ToolSelector::Any);
+    let of_this = |tool: &&crate::ToolFacts| selector.matches(tool, narrow.effect);
+    wide.tools.contains(selector)
+        || (any && (!verbs || wide.effect == Effect::Forbid))
+        || (is_operators(selector) && wide.tools.contains(&ToolSelector::AnyOperator))
+        || (!verbs && vocabulary.tools.iter().filter(of_this).all(|tool| wide.names_tool(tool)))
+}
