@@ -37,6 +37,26 @@ async fn a_state_opens_for_its_purpose_and_is_good_for_one_use() {
     assert_eq!(used[0].code(), ErrorCode::InputState);
 }
 
+/// What was used is known to the store and not to a process: even with one key for all, as a cluster has it, no restart
+/// gives a state a second use.
+#[tokio::test]
+async fn a_state_that_was_used_stays_used_for_who_opens_the_store_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(FakeClock::new());
+    let started = || {
+        let store = Arc::new(SqliteStore::open(&folder.path().join("state")).unwrap());
+        StateSeal::new(Arc::new(SeededEntropy::new(1)), Arc::clone(&clock) as _, store).unwrap()
+    };
+    let first = started();
+    let [used, unused] = [1, 2].map(|n| first.seal(&mine(), CallId::new([n; 16]), json!(n)).unwrap());
+    first.claim(&first.open(&mine(), &used).unwrap()).await.unwrap();
+    drop(first);
+    let next = started();
+    let failure = next.claim(&next.open(&mine(), &used).unwrap()).await.unwrap_err();
+    assert!(failure.message().contains("used before"), "{failure:?}");
+    next.claim(&next.open(&mine(), &unused).unwrap()).await.unwrap();
+}
+
 #[test]
 fn a_state_of_another_principal_actor_tool_or_arguments_does_not_open() {
     let clock = Arc::new(FakeClock::new());

@@ -1,7 +1,7 @@
 //! A whole gateway in one process, with an open policy.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -52,8 +52,9 @@ pub(crate) struct Fixture {
     /// The gateway.
     pub(crate) gateway: Arc<Gateway>,
     /// Where its journal is.
-    pub(crate) folder: tempfile::TempDir,
+    pub(crate) folder: PathBuf,
     _front: Front,
+    _temporary: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
@@ -65,10 +66,16 @@ impl Fixture {
 
     /// Starts one.
     pub(crate) async fn start_with(clock: Arc<dyn Clock>, sessions: SessionLimits) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let fixture = Self::start_at(temporary.path(), clock, sessions).await;
+        Self { _temporary: Some(temporary), ..fixture }
+    }
+
+    /// Starts one in this folder, with the keys, the journal and the state that an earlier one left there.
+    pub(crate) async fn start_at(folder: &Path, clock: Arc<dyn Clock>, sessions: SessionLimits) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let late = Late::default();
-        let (gateway, keys) = gateway(folder.path(), &clock, &entropy, &late);
+        let (gateway, keys) = gateway(folder, &clock, &entropy, &late);
         let _ = late.set(Arc::downgrade(&gateway));
         let config = FrontConfig {
             http: vec!["127.0.0.1:0".parse().expect("an address")],
@@ -85,7 +92,8 @@ impl Fixture {
         let front = Front::start(config, parts).await.expect("a listener on loopback");
         let address = *front.addresses().first().expect("one listener");
         let door = door::open(address, keys[0].clone()).await;
-        Self { door, front: address, keys, gateway, folder, _front: front }
+        let folder = folder.to_owned();
+        Self { door, front: address, keys, gateway, folder, _front: front, _temporary: None }
     }
 }
 
@@ -98,7 +106,7 @@ fn gateway(
     let store: Arc<dyn StateStore> =
         Arc::new(SqliteStore::open(&folder.join("store.sqlite")).expect("a state store"));
     let seal = StateSeal::new(Arc::clone(entropy), Arc::clone(clock), Arc::clone(&store));
-    let (keys, entries) = principals(&**entropy);
+    let (keys, entries) = principals(folder, &**entropy);
     let directory = Arc::new(entries);
     let catalogue = Arc::new(Catalogue::of(tool::all(late, &directory)));
     let gateway = Gateway::new(GatewayParts {
@@ -118,24 +126,40 @@ fn gateway(
 }
 
 fn journal(folder: &Path, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Journal {
-    let signing = SigningKey::create(&folder.join("audit.key"), &**entropy).expect("a signing key");
-    let seal = SealKey::create(&folder.join("seal.key"), &**entropy).expect("a seal key");
+    let (signing, seal) = (folder.join("audit.key"), folder.join("seal.key"));
+    let (signing, seal) = if signing.exists() {
+        (SigningKey::load(&signing), SealKey::load(&seal))
+    } else {
+        (SigningKey::create(&signing, &**entropy), SealKey::create(&seal, &**entropy))
+    };
+    let (signing, seal) = (signing.expect("a signing key"), seal.expect("a seal key"));
     let (journal, heads) = (folder.join("journal"), folder.join("heads.jsonl"));
     let config = JournalConfig::new(journal, signing, RecordCommands::Sealed(seal), heads);
     Journal::open(config, Arc::clone(clock), Arc::clone(entropy)).expect("a journal")
 }
 
-fn principals(entropy: &dyn Entropy) -> ([String; 2], Vec<Entry>) {
+fn principals(folder: &Path, entropy: &dyn Entropy) -> ([String; 2], Vec<Entry>) {
     let make = |id: &str| {
-        let (key, hash) = api_key::generate(entropy).expect("random bytes");
+        let (key, hash) = kept_key(&folder.join(format!("{id}.key")), entropy);
         let id = PrincipalId::parse(id).expect("a literal");
         let principal = Arc::new(Principal { id, groups: Default::default() });
         let entry =
             Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user: None };
-        (key.reveal().to_owned(), entry)
+        (key, entry)
     };
     let ((suite, first), (other, second)) = (make("suite"), make("other"));
     ([suite, other], vec![first, second])
+}
+
+/// A key and its hash: those of the file, or new ones that are written there.
+fn kept_key(file: &Path, entropy: &dyn Entropy) -> (String, String) {
+    if !file.exists() {
+        let (key, hash) = api_key::generate(entropy).expect("random bytes");
+        std::fs::write(file, format!("{} {hash}", key.reveal())).expect("a key file");
+    }
+    let text = std::fs::read_to_string(file).expect("a key file");
+    let (key, hash) = text.split_once(' ').expect("a key and its hash");
+    (key.to_owned(), hash.to_owned())
 }
 
 /// What policy knows of these tools.

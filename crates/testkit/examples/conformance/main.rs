@@ -22,6 +22,6 @@ async fn main() {
     let fixture = fixture::Fixture::start().await;
     println!("http://{}/mcp", fixture.door);
     println!("behind that door: http://{}/mcp, with the keys {}", fixture.front, fixture.keys.join(" and "));
-    println!("journal: {}, healthy: {}", fixture.folder.path().display(), fixture.gateway.health().ok);
+    println!("journal: {}, healthy: {}", fixture.folder.display(), fixture.gateway.health().ok);
     std::future::pending::<()>().await;
 }

@@ -13,6 +13,7 @@ mod tool;
 
 mod changes;
 mod questions;
+mod restart;
 mod talk;
 
 use std::io::Write as _;

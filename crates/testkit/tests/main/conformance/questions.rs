@@ -1,5 +1,6 @@
 //! Questions to clients that answer wrongly, twice, for others, or never.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,26 +11,25 @@ use testkit::FakeClock;
 use super::fixture::Fixture;
 use super::talk::{Answering, Client};
 
-const CARRIES: &str = "test_input_required_result_request_state";
+pub(crate) const CARRIES: &str = "test_input_required_result_request_state";
 
 fn answers() -> Value {
     json!({ "confirm": { "action": "accept", "content": { "ok": true } } })
 }
 
-async fn ask(client: &Client, tool: &str) -> String {
+pub(crate) async fn ask(client: &Client, tool: &str) -> String {
     let asked = client.modern("tools/call", json!({ "name": tool, "arguments": {} })).await.last().await;
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked}");
     asked["result"]["requestState"].as_str().expect("a state").to_owned()
 }
 
-async fn resume(client: &Client, tool: &str, state: &str) -> Value {
+pub(crate) async fn resume(client: &Client, tool: &str, state: &str) -> Value {
     let params = json!({ "name": tool, "arguments": {}, "inputResponses": answers(), "requestState": state });
     client.modern("tools/call", params).await.last().await
 }
 
-fn entries(fixture: &Fixture) -> Vec<Value> {
-    let mut files: Vec<_> =
-        std::fs::read_dir(fixture.folder.path().join("journal")).unwrap().map(Result::unwrap).collect();
+pub(crate) fn entries(folder: &Path) -> Vec<Value> {
+    let mut files: Vec<_> = std::fs::read_dir(folder.join("journal")).unwrap().map(Result::unwrap).collect();
     files.sort_by_key(std::fs::DirEntry::file_name);
     let text: String =
         files.iter().map(|file| std::fs::read_to_string(file.path()).unwrap_or_default()).collect();
@@ -54,7 +54,7 @@ async fn a_state_works_once_for_its_principal_and_its_call_only() {
     assert_eq!(again["error"]["code"], -32602, "{again}");
     assert!(again["error"]["message"].as_str().unwrap().contains("used before"), "{again}");
 
-    let entries = entries(&fixture);
+    let entries = entries(&fixture.folder);
     let asked =
         entries.iter().find(|entry| entry["event"] == "input_requested").expect("the question is on record");
     assert_eq!(
@@ -140,7 +140,7 @@ async fn a_client_that_never_answers_ends_its_call_and_nothing_else() {
     let ended = call.last().await;
     assert!(ended["error"]["message"].as_str().unwrap().contains("input.unanswered"), "{ended}");
     assert_eq!(client.post(&answer(&id, "late")).await.rest().await.0, 202);
-    let unanswered = entries(&fixture).into_iter().find(|entry| entry["event"] == "input_unanswered");
+    let unanswered = entries(&fixture.folder).into_iter().find(|entry| entry["event"] == "input_unanswered");
     assert_eq!(unanswered.expect("it is on record")["tool"], "test_elicitation");
     // The session goes on; an error is an answer that ends the call at once.
     let (call, id) = asked(&client).await;
