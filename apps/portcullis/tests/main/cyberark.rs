@@ -16,14 +16,14 @@ use crate::site::{Client, RULES, Site};
 const PFX_PASSWORD: &str = "pfx-pass-71x";
 
 /// A site whose host is logged into with what CyberArk has, and a CyberArk that wants the gateway's certificate.
-struct Vaulted {
-    site: Site,
+pub(crate) struct Vaulted {
+    pub(crate) site: Site,
     ca: TestCa,
-    ccp: CcpServer,
+    pub(crate) ccp: CcpServer,
 }
 
 impl Vaulted {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(Sshd::options().password_only().password(CANARY).start(), CANARY)
     }
 
@@ -92,7 +92,7 @@ impl Vaulted {
     }
 }
 
-async fn take(client: &mut Client, object: &str) -> ToolAnswer {
+pub(crate) async fn take(client: &mut Client, object: &str) -> ToolAnswer {
     let arguments =
         json!({ "safe": "PROD", "object_name": object, "source": "cyberark", "reason": "ticket 4711" });
     client.call("get_credential", arguments).await
@@ -197,6 +197,40 @@ async fn what_is_fetched_at_the_issue_is_not_fetched_again() {
     assert_eq!(vaulted.ccp.requests().len(), 1);
     let Vaulted { site, .. } = vaulted;
     nowhere(CANARY, site, gateway, client).await;
+}
+
+#[test]
+fn what_the_configuration_says_is_what_cyberark_is_asked() {
+    let vaulted = Vaulted::new();
+    let own = "app_id = \"Gate\"";
+    let more = format!("{own}\nvault_timeout = \"7s\"\nfolder = \"Linux\"");
+    vaulted.site.installed.edit("portcullis.toml", own, &more);
+    vaulted
+        .ccp
+        .account(CcpAccount { folder: "Linux".to_owned(), ..CcpAccount::new("PROD", "web1", "u", CANARY) });
+    let tested = vaulted.site.installed.run(&["secret", "test", "cyberark:PROD/web1"]);
+    assert_eq!(tested.exit, 0, "{tested:?}");
+    let asked = vaulted.ccp.requests().pop().unwrap();
+    let said = ["AppID", "Safe", "Folder", "Object", "ConnectionTimeout"].map(|name| asked.parameter(name));
+    assert_eq!(said, [Some("Gate"), Some("PROD"), Some("Linux"), Some("web1"), Some("7")]);
+}
+
+/// Secrets do not travel through whatever a shell's environment names.
+#[test]
+fn proxies_of_the_environment_are_not_asked() {
+    let vaulted = Vaulted::new();
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let mut command = portcullis(&vaulted.site.installed.path("."));
+    for name in ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env(name, &address);
+    }
+    let ran = Ran::from(command.args(["secret", "test", "cyberark:PROD/web1"]).output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    assert_eq!(vaulted.ccp.requests().len(), 1);
+    let nobody = proxy.accept().map(|_| ()).unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock, "the proxy was asked");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! CyberArk, against the testkit's web service with its TLS, its errors and its mischief.
 
 mod bad_input;
+mod dialling;
 mod identity;
 mod retrieval;
 
