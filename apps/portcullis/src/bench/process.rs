@@ -1,10 +1,11 @@
 //! Child processes under measurement, and what the kernel says of them.
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -46,16 +47,7 @@ impl Measured {
 
     /// CPU time of all its threads so far, user and system.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid))
-            .context("read the child's CPU time")?;
-        // The name in the second field may hold blanks, so counting starts behind its closing parenthesis.
-        let (_, fields) = stat.rsplit_once(')').context("an unexpected /proc/PID/stat")?;
-        let mut ticks = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>);
-        let (Some(Ok(user)), Some(Ok(system))) = (ticks.next(), ticks.next()) else {
-            bail!("an unexpected /proc/PID/stat");
-        };
-        let per_second = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs(user + system) / u32::try_from(per_second).unwrap_or(100))
+        ticks(self.pid)
     }
 
     /// Resident memory in bytes.
@@ -67,6 +59,38 @@ impl Measured {
         let kib: u64 = line.split_ascii_whitespace().nth(1).context("an empty VmRSS")?.parse()?;
         Ok(kib * 1024)
     }
+}
+
+/// CPU time of a child that runs to its end by itself, with what it left. Its stderr must be short: it is read afterwards.
+///
+/// The kernel keeps the count of who has ended until somebody waits for them.
+pub(super) async fn cpu_to_the_end(child: Child) -> anyhow::Result<(Duration, Output)> {
+    let pid = child.id().context("a child without a process id")?;
+    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).context("an odd process id")?;
+    let ended = move || waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+    tokio::task::spawn_blocking(ended).await?.context("wait for a child")?;
+    let spent = scheduled(pid).map_or_else(|| ticks(pid), Ok)?;
+    Ok((spent, child.wait_with_output().await.context("read what a child left")?))
+}
+
+/// CPU time of a process's first thread, to the nanosecond, where the kernel keeps it. For programs of one thread.
+fn scheduled(pid: u32) -> Option<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let nanos = text.split_ascii_whitespace().next()?.parse().ok()?;
+    (nanos > 0).then_some(Duration::from_nanos(nanos))
+}
+
+/// CPU time of all threads of a process, user and system, in ticks of the kernel: mostly a hundredth of a second.
+fn ticks(pid: u32) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read the child's CPU time")?;
+    // The name in the second field may hold blanks, so counting starts behind its closing parenthesis.
+    let (_, fields) = stat.rsplit_once(')').context("an unexpected /proc/PID/stat")?;
+    let mut ticks = fields.split_ascii_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let (Some(Ok(user)), Some(Ok(system))) = (ticks.next(), ticks.next()) else {
+        bail!("an unexpected /proc/PID/stat");
+    };
+    let per_second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_secs(user + system) / u32::try_from(per_second).unwrap_or(100))
 }
 
 /// Killed and gone, so that what is removed next is not written to any more.

@@ -21,6 +21,10 @@ pub(crate) struct Report {
 impl Figure {
     /// A figure without a goal, for comparison.
     pub(super) fn plain(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        // A ratio to nothing.
+        if !value.is_finite() {
+            return Self::not_measured(name, "too few calls for the clock that the kernel has");
+        }
         Self { name: name.into(), value: Some(value), unit, goal: None, note: None }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::wait_until;
 
-use crate::environment::portcullis;
+use crate::environment::{Ran, portcullis};
 
 /// How long a condition may take to come true before the test fails. No measure of anything.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,6 +32,67 @@ fn a_benchmark_that_is_told_to_end_leaves_no_process_and_no_file() {
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert!(left.is_empty(), "{told:?}: {left:?}");
     }
+}
+
+/// Every figure, in its order.
+const FIGURES: [&str; 25] = [
+    "bare JSON echo, CPU a call, 32 connections",
+    "whoami, CPU a call, 32 connections",
+    "whoami against the echo, CPU",
+    "whoami, median latency, 32 connections",
+    "bare JSON echo, median latency, 32 connections",
+    "reading and compiling 100 rules",
+    "policy decision, permitted, 100 rules, CPU",
+    "policy decision, denied and explained, 100 rules, CPU",
+    "reading and compiling 10000 rules",
+    "policy decision, permitted, 10000 rules, CPU",
+    "policy decision, denied and explained, 10000 rules, CPU",
+    "analysis of a command line, CPU",
+    "quoting of an analysed line, CPU",
+    "ssh with ControlMaster, `true`, median",
+    "ssh_execute true, pooled, durability process, median",
+    "ssh_execute against ssh with ControlMaster",
+    "ssh_execute true, pooled, durability auto, median",
+    "bare write and fsync, median",
+    "curl, the same request, kept connection, CPU",
+    "CyberArk retrieval, kept connection, CPU",
+    "CyberArk retrieval against curl, kept connection, CPU",
+    "curl, the same request, kept connection with a client certificate, CPU",
+    "CyberArk retrieval, kept connection with a client certificate, CPU",
+    "CyberArk retrieval against curl, kept connection with a client certificate, CPU",
+    "idle memory 1 s after start",
+];
+
+/// What the figures are is nobody's business here: only that each is there, and is one.
+#[test]
+fn a_benchmark_that_is_waited_for_measures_everything_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bench = portcullis(folder.path());
+    bench
+        .args(["bench", "--rounds", "1", "--calls", "2", "--idle", "1", "--json"])
+        .env("TMPDIR", folder.path());
+    let ran = Ran::from(bench.output().unwrap());
+    assert_eq!(ran.exit, 0, "{ran:?}");
+    let report = ran.json();
+    let figures = report["figures"].as_array().unwrap();
+    let names: Vec<_> = figures.iter().map(|figure| figure["name"].as_str().unwrap()).collect();
+    assert_eq!(names, FIGURES);
+    for figure in figures {
+        match figure["value"].as_f64() {
+            Some(value) => {
+                assert!(value >= 0.0 && figure["note"].is_null(), "{figure}: {}", ran.err);
+                assert!(!figure["unit"].as_str().unwrap().is_empty(), "{figure}");
+            }
+            // The only one that so few calls may be too few for: all else that it needs is on this machine.
+            None => {
+                assert_eq!(figure["name"], "whoami against the echo, CPU", "{figure}: {}", ran.err);
+                assert!(figure["note"].as_str().unwrap().contains("too few calls"), "{figure}");
+            }
+        }
+    }
+    assert_eq!(running_on(folder.path()), Vec::<String>::new());
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 /// The command lines of all processes that name this folder.
