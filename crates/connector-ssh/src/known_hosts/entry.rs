@@ -109,9 +109,44 @@ impl Entry {
         }
     }
 
+    /// Whether the line speaks for a host of this name. Who leaves an address out (`!10.0.0.5`) leaves it out behind
+    /// every jump host, too.
+    pub(super) fn vouches_for(&self, name: &str) -> bool {
+        self.covers(name) && !self.leaves_out(&without_scope(name))
+    }
+
+    /// Whether it is written for hosts behind a jump host, `ADDRESS%ALIAS`, and covers this one not only because it
+    /// covers everybody.
+    pub(super) fn is_scoped_to(&self, name: &str) -> bool {
+        let scoped =
+            |pattern: &String| pattern.contains('%') && patterns_cover(std::slice::from_ref(pattern), name);
+        match &self.hosts {
+            HostPatterns::Patterns(patterns) => self.vouches_for(name) && patterns.iter().any(scoped),
+            HostPatterns::HashedName { .. } => self.covers(name),
+        }
+    }
+
+    fn leaves_out(&self, name: &str) -> bool {
+        let negated = |pattern: &String| {
+            let pattern = pattern.to_ascii_lowercase();
+            pattern.strip_prefix('!').is_some_and(|negated| fits(negated.as_bytes(), name.as_bytes()))
+        };
+        match &self.hosts {
+            HostPatterns::Patterns(patterns) => patterns.iter().any(negated),
+            HostPatterns::HashedName { .. } => false,
+        }
+    }
+
     pub(super) fn has_key(&self, key: &KeyData) -> bool {
         self.key.key_data() == key
     }
+}
+
+/// `10.0.0.5` for `10.0.0.5%bastion`, with the port if there is one.
+fn without_scope(name: &str) -> String {
+    let Some((address, rest)) = name.split_once('%') else { return name.to_owned() };
+    let port = rest.find(']').and_then(|end| rest.get(end..)).unwrap_or_default();
+    format!("{address}{port}")
 }
 
 fn is_negotiated(algorithm: &str) -> bool {

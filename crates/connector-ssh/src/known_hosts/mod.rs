@@ -124,7 +124,8 @@ impl KnownHosts {
         if let Some(certificate) = certificate
             && let Some(by) = self.authority(&name, &bare, certificate.signature_key())
         {
-            match certificate::check(certificate, &bare, now) {
+            // Authorities certify addresses: which jump host one lies behind is our business.
+            match certificate::check(certificate, &host.plain().1, now) {
                 Ok(()) => return Standing::Trusted,
                 Err(why) => refused = Some(Standing::Uncertified { by: Box::new(by.clone()), why }),
             }
@@ -139,13 +140,14 @@ impl KnownHosts {
     /// Whether some authority may vouch for this host, so that a certificate is worth asking for.
     pub fn has_authority(&self, host: &KnownAs) -> bool {
         let (name, bare) = self.names(host);
-        self.entries.iter().any(|e| e.is_authority() && (e.covers(&name) || e.covers(&bare)))
+        self.entries.iter().any(|e| e.is_authority() && (e.vouches_for(&name) || e.vouches_for(&bare)))
     }
 
     /// The line of the authority with this key that may vouch for this host.
     fn authority(&self, name: &str, bare: &str, key: &KeyData) -> Option<&Entry> {
-        let of =
-            |name: &str| self.entries.iter().find(|e| e.is_authority() && e.has_key(key) && e.covers(name));
+        let of = |name: &str| {
+            self.entries.iter().find(|e| e.is_authority() && e.has_key(key) && e.vouches_for(name))
+        };
         of(name).or_else(|| of(bare))
     }
 
@@ -161,7 +163,7 @@ impl KnownHosts {
         if self.plain(bare).any(|entry| entry.has_key(key)) {
             return Standing::Trusted;
         }
-        let authority = |e: &Entry| e.is_authority() && (e.covers(name) || e.covers(bare));
+        let authority = |e: &Entry| e.is_authority() && (e.vouches_for(name) || e.vouches_for(bare));
         Standing::Unknown { authority: self.entries.iter().any(authority) }
     }
 
@@ -174,16 +176,16 @@ impl KnownHosts {
     }
 
     /// The name that entries of this host have, and the one without a port: behind a jump host its own, where a key is
-    /// known under that, else the plain one.
+    /// known under that or an authority is named for it, else the plain one.
     fn names(&self, host: &KnownAs) -> (String, String) {
-        let own =
-            host.scoped().filter(|(name, bare)| [name, bare].iter().any(|n| self.plain(n).next().is_some()));
-        own.unwrap_or_else(|| host.plain())
+        let authority = |name: &str| self.entries.iter().any(|e| e.is_authority() && e.is_scoped_to(name));
+        let known = |name: &str| self.plain(name).next().is_some() || authority(name);
+        host.scoped().filter(|(name, bare)| known(name) || known(bare)).unwrap_or_else(|| host.plain())
     }
 
     /// The lines of trusted keys that speak of this name.
     fn plain<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries.iter().filter(move |entry| entry.marker.is_none() && entry.covers(name))
+        self.entries.iter().filter(move |entry| entry.marker.is_none() && entry.vouches_for(name))
     }
 
     /// Every usable entry, in order.

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use model::Timestamp;
 use proptest::prelude::*;
-use russh::keys::PublicKey;
+use russh::keys::{Certificate, PublicKey, PublicKeyOrCertificate};
+use testkit::{KeyKind, KeyPair};
 
 use super::{HostKeyFiles, KnownAs, KnownHosts, Shown, Standing};
 
@@ -170,6 +171,74 @@ fn behind_a_jump_host_its_own_name_counts_where_a_key_is_known_under_it() {
     let at = |behind, offered| word(&ported.behind("10.0.0.5", 2222, behind, &key(offered)));
     assert_eq!([at(Some("bastion"), A), at(Some("bastion"), B)], ["unknown", "trusted"]);
     assert_eq!([at(Some("other"), A), at(Some("other"), B)], ["trusted", "revoked"]);
+}
+
+/// `Shown` by a host that has a certificate of this authority for these names.
+fn certified(folder: &std::path::Path, authority: &KeyPair, names: &str) -> Shown {
+    let own = tempfile::tempdir_in(folder).unwrap();
+    let host = KeyPair::make(&own.path().join("host"), KeyKind::Ed25519, "");
+    let file = authority.certify(&host, &["-h", "-n", names, "-V", "20200101:20900101"]);
+    let certificate = Certificate::from_openssh(&std::fs::read_to_string(file).unwrap()).unwrap();
+    Shown::from(&PublicKeyOrCertificate::Certificate(certificate))
+}
+
+#[test]
+fn an_authority_that_is_named_for_hosts_behind_a_jump_host_vouches_for_them_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |name: &str| KeyPair::make(&folder.path().join(name), KeyKind::Ed25519, "");
+    let (ours, theirs) = (make("ca"), make("other-ca"));
+    let (ca, other_ca) = (ours.public_key(), theirs.public_key());
+    let shown = certified(folder.path(), &ours, "10.0.0.5");
+    let by_theirs = certified(folder.path(), &theirs, "10.0.0.5");
+    let elsewhere = certified(folder.path(), &ours, "10.0.0.9");
+    let scope_in_it = certified(folder.path(), &ours, "10.0.0.5%bastion");
+    let (bare, bastion) = (Shown::bare(key(A)), Some("bastion"));
+    let with = |text: String| load(&[&text]).unwrap();
+    let alone = with(format!("@cert-authority 10.0.0.5%bastion {ca}\n"));
+    let beside = with(format!("10.0.0.5 {A}\n@cert-authority 10.0.0.5%bastion {ca}\n"));
+    let two = with(format!("@cert-authority 10.0.0.5 {other_ca}\n@cert-authority 10.0.0.5%bastion {ca}\n"));
+    let ported = with(format!("@cert-authority [10.0.0.5%bastion]:2222 {ca}\n"));
+    let many = with(format!("@cert-authority 10.0.0.*%bastion {ca}\n"));
+    let all = with(format!("10.0.0.5 {A}\n@cert-authority * {ca}\n"));
+    let but = with(format!("@cert-authority *,!10.0.0.5 {ca}\n"));
+    let but_scoped = with(format!("@cert-authority *%bastion,!10.0.0.5 {ca}\n*,!10.0.0.5 {A}\n"));
+    for (known, port, behind, shown, expected) in [
+        // No plain key is known under either name.
+        (&alone, 22, bastion, &shown, "trusted"),
+        (&alone, 2222, bastion, &shown, "trusted"),
+        (&alone, 22, bastion, &elsewhere, "uncertified"),
+        (&alone, 22, bastion, &scope_in_it, "uncertified"),
+        (&alone, 22, bastion, &by_theirs, "authority"),
+        (&alone, 22, bastion, &bare, "authority"),
+        (&alone, 22, Some("other"), &shown, "unknown"),
+        (&alone, 22, None, &shown, "unknown"),
+        // What is known of the address elsewhere is of another machine.
+        (&beside, 22, bastion, &shown, "trusted"),
+        (&beside, 22, bastion, &bare, "authority"),
+        (&beside, 22, None, &bare, "trusted"),
+        (&two, 22, bastion, &shown, "trusted"),
+        (&two, 22, bastion, &by_theirs, "authority"),
+        (&two, 22, None, &by_theirs, "trusted"),
+        (&ported, 2222, bastion, &shown, "trusted"),
+        (&ported, 22, bastion, &shown, "unknown"),
+        (&many, 22, bastion, &shown, "trusted"),
+        (&many, 22, None, &shown, "unknown"),
+        // An authority for everybody is none for this jump host alone.
+        (&all, 22, bastion, &shown, "trusted"),
+        (&all, 22, bastion, &bare, "trusted"),
+        // An address that is left out is so behind a jump host.
+        (&but, 22, bastion, &shown, "unknown"),
+        (&but_scoped, 22, bastion, &shown, "unknown"),
+        (&but_scoped, 22, bastion, &bare, "unknown"),
+    ] {
+        let lines: Vec<_> = known.list().iter().map(super::Entry::hosts).collect();
+        let host = KnownAs::new("10.0.0.5", port, behind);
+        let standing = known.judge(&host, shown, at());
+        assert_eq!(word(&standing), expected, "{lines:?} {port} {behind:?} {shown:?}");
+        // Whoever does not ask for a certificate is shown none.
+        let by_certificate = expected == "trusted" && shown.certificate().is_some();
+        assert!(!by_certificate || known.has_authority(&host), "{lines:?} {port} {behind:?}");
+    }
 }
 
 #[test]
