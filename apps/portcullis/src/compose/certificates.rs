@@ -20,8 +20,9 @@ pub(crate) fn doubts(loaded: &Loaded, now: Timestamp) -> Vec<Diagnostic> {
             doubts.extend(written.map(|written| written.finding(message, hint, severity)));
         }
     }
-    if let Some(why) = loaded.configuration.listen.tls.as_ref().and_then(|files| front::tls(files).err()) {
-        let written = named(loaded, None, "cert");
+    let fault = loaded.configuration.listen.tls.as_ref().and_then(|files| front::tls(files).err());
+    if let Some(front::TlsFault { key, why }) = fault {
+        let written = named(loaded, None, key);
         doubts.extend(written.map(|written| written.finding(why, None, Severity::Error)));
     }
     doubts

@@ -1,11 +1,12 @@
 //! `[listen]`: the front over HTTP, and what of it follows a reload.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use config::{Configuration, Loaded, PrincipalConfig, TlsFiles};
 use gateway::{Proof, SystemClock, SystemEntropy};
-use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsMaterial};
+use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsError, TlsMaterial};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::Portcullis;
@@ -35,7 +36,7 @@ pub(crate) async fn front(portcullis: &Portcullis) -> Result<Arc<Front>, Stop> {
 /// Reads the certificates again, for connections made from now on; on an error the old ones stay.
 pub(crate) fn renew_certificates(front: &Front, configuration: &Configuration) -> Result<(), String> {
     if let Some(files) = &configuration.listen.tls {
-        front.reload_tls(tls(files)?);
+        front.reload_tls(tls(files).map_err(|fault| fault.to_string())?);
     }
     Ok(())
 }
@@ -45,7 +46,7 @@ fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
     Ok(FrontConfig {
         http: vec![listen.http],
         metrics: listen.metrics,
-        tls: listen.tls.as_ref().map(tls).transpose()?,
+        tls: listen.tls.as_ref().map(tls).transpose().map_err(|fault| fault.to_string())?,
         trusted_proxies: listen.behind_proxy.then(|| listen.trusted_proxies.clone()),
         hosts: hosts(loaded)?,
         has_principals: loaded
@@ -89,11 +90,33 @@ fn hosts(loaded: &Loaded) -> Result<HostRules, String> {
     HostRules::parse(&hosts, &origins).map_err(|error| error.to_string())
 }
 
-pub(super) fn tls(files: &TlsFiles) -> Result<TlsMaterial, String> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
+/// What is wrong with the files of `[listen.tls]`, and the key that names the one at fault.
+pub(super) struct TlsFault {
+    pub(super) key: &'static str,
+    pub(super) why: String,
+}
+
+impl fmt::Display for TlsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`listen.tls.{}`: {}", self.key, self.why)
+    }
+}
+
+pub(super) fn tls(files: &TlsFiles) -> Result<TlsMaterial, TlsFault> {
+    let read = |key, path: &Path| {
+        let why = |error| format!("`{}` cannot be read: {error}", path.display());
+        std::fs::read(path).map_err(|error| TlsFault { key, why: why(error) })
     };
-    let client_authority = files.client_ca.as_deref().map(read).transpose()?;
-    TlsMaterial::from_pem(&read(&files.cert)?, &read(&files.key)?, client_authority.as_deref())
-        .map_err(|error| format!("`[listen.tls]`: {error}"))
+    let cert = read("cert", &files.cert)?;
+    let key = read("key", &files.key)?;
+    let client_ca = files.client_ca.as_deref().map(|path| read("client_ca", path)).transpose()?;
+    TlsMaterial::from_pem(&cert, &key, client_ca.as_deref()).map_err(|error| {
+        let key = match &error {
+            TlsError::Certificate(_) => "cert",
+            // Of two that do not fit, the key is the one that says nothing about itself.
+            TlsError::Key(_) | TlsError::Unusable(_) => "key",
+            TlsError::ClientAuthority(_) => "client_ca",
+        };
+        TlsFault { key, why: error.to_string() }
+    })
 }

@@ -1,3 +1,5 @@
+use testkit::TestCa;
+
 use crate::environment::Installed;
 
 #[test]
@@ -71,4 +73,50 @@ fn checks_that_are_left_out_need_a_word_on_the_command_line() {
     assert_eq!(ran.exit, 1, "{ran:?}");
     assert!(ran.err.contains("--insecure"), "{ran:?}");
     assert_eq!(installed.run(&["whoami", "--insecure"]).exit, 0);
+}
+
+/// A file of `[listen.tls]`, what is put into it, and words of what is said about it.
+type Spoilt<'a> = (&'a str, String, &'a str, &'a str);
+
+#[test]
+fn the_file_of_listen_tls_that_is_at_fault_is_blamed() {
+    let (authority, other) = (TestCa::new(), TestCa::new());
+    let stranger = other.server(&["localhost"]);
+    let no_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n".to_owned();
+    let no_certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_owned();
+    let own = authority.server(&["localhost"]);
+    let spoilt: [Spoilt<'_>; 8] = [
+        ("server.pem", "nonsense".to_owned(), "cert", "no PEM certificate"),
+        ("server.pem", no_certificate.clone(), "cert", "the certificate cannot be read"),
+        ("server.pem", own.key.clone(), "cert", "no PEM certificate"),
+        ("server.key", "nonsense canary".to_owned(), "key", "no PEM key"),
+        ("server.key", no_key, "key", "no form that TLS can use"),
+        ("server.key", stranger.key.clone(), "key", "cannot be used together"),
+        ("clients.pem", "nonsense".to_owned(), "client_ca", "no PEM certificate"),
+        ("clients.pem", no_certificate, "client_ca", "the client authority cannot be read"),
+    ];
+    for (file, text, key, words) in spoilt {
+        let installed = Installed::new();
+        own.write(&installed.path("."), "server");
+        installed.write("clients.pem", authority.pem());
+        installed.append(
+            "portcullis.toml",
+            "[listen.tls]\ncert = \"server.pem\"\nkey = \"server.key\"\nclient_ca = \"clients.pem\"",
+        );
+        assert_eq!(installed.run(&["check"]).exit, 0, "before it is spoilt");
+        installed.write(file, &text);
+        let ran = installed.run(&["check", "--json"]);
+        assert_eq!(ran.exit, 1, "{file}: {ran:?}");
+        let mut found = ran.json()["findings"].as_array().unwrap().clone();
+        found.retain(|finding| finding["severity"] == "error");
+        let [found] = found.as_slice() else { panic!("{file}: {ran:?}") };
+        assert_eq!(found["key"], format!("listen.tls.{key}"), "{found}");
+        assert!(found["message"].as_str().unwrap().contains(words), "{found}");
+        let text = installed.read("portcullis.toml");
+        let line = text.lines().nth(usize::try_from(found["line"].as_u64().unwrap()).unwrap() - 1).unwrap();
+        assert!(line.starts_with(&format!("{key} = ")), "{line}: {found}");
+        let served = installed.run(&["serve"]);
+        assert!(served.exit == 1 && served.err.contains(&format!("`listen.tls.{key}`")), "{served:?}");
+        assert!(!served.err.contains("canary"), "{served:?}");
+    }
 }

@@ -20,13 +20,13 @@ pub enum TlsError {
     /// The certificate file holds no certificate that can be read.
     #[error("the certificate cannot be read: {0}")]
     Certificate(String),
-    /// The key file holds no private key that can be read.
+    /// The key file holds no private key that can be read, or one that TLS cannot use.
     #[error("the private key cannot be read: {0}")]
     Key(String),
     /// The file of the clients' authority holds no certificate that can be read.
     #[error("the client authority cannot be read: {0}")]
     ClientAuthority(String),
-    /// Certificate and key do not belong together, or cannot be used.
+    /// Certificate and key do not belong together.
     #[error("the certificate and the key cannot be used together: {0}")]
     Unusable(String),
 }
@@ -43,7 +43,16 @@ impl TlsMaterial {
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| TlsError::Key("it holds no PEM key".to_owned()))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let unusable = |error: rustls::Error| TlsError::Unusable(error.to_string());
+        provider
+            .key_provider
+            .load_private_key(key.clone_key())
+            .map_err(|_| TlsError::Key("it is of no form that TLS can use".to_owned()))?;
+        let unusable = |error: rustls::Error| {
+            if let rustls::Error::InvalidCertificate(why) = error {
+                return TlsError::Certificate(format!("{why:?}"));
+            }
+            TlsError::Unusable(error.to_string())
+        };
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(unusable)?;
