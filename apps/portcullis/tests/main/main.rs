@@ -27,6 +27,7 @@ mod key;
 mod kill;
 mod lab;
 mod master_keys;
+mod memory;
 mod neighbours;
 mod operators;
 mod outside;

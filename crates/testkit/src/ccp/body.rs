@@ -32,6 +32,8 @@ pub enum CcpMischief {
         /// The body.
         body: String,
     },
+    /// These bytes, called JSON that was compressed with gzip.
+    Compressed(Vec<u8>),
     /// A body without end.
     Endless,
     /// A length of a gigabyte.
@@ -85,6 +87,12 @@ impl Reply {
             }
             CcpMischief::Json { status, body } => Self::typed(status, JSON, body),
             CcpMischief::Typed { content_type, body } => Self::typed(200, &content_type, body),
+            CcpMischief::Compressed(bytes) => {
+                let response =
+                    Response::builder().header("content-type", JSON).header("content-encoding", "gzip");
+                let body = CcpBody::Whole(Some(bytes.into()));
+                Self::Answer(Box::new(response.body(body).expect("a response")))
+            }
             CcpMischief::Endless => Self::with(200, JSON, CcpBody::Endless),
             CcpMischief::Announced => Self::with(200, JSON, CcpBody::Announced),
             CcpMischief::Slow => Self::with(200, JSON, CcpBody::Slow(Box::pin(tokio::time::sleep(PAUSE)))),
