@@ -2,7 +2,7 @@
 
 use model::{FileAccess, SubAction};
 
-use super::shadow::{ends, shadows};
+use super::shadow::{Superfluous, ends, shadows, superfluous};
 use super::{Found, LintCode, is_fixed, sample};
 use crate::command::{self, CommandPattern};
 use crate::path::PathPattern;
@@ -91,7 +91,7 @@ fn shadowed(at: usize, rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, fou
     let wider = rules.iter().enumerate().find(|(other, wide)| {
         *other != at && shadows(wide, rule, vocabulary) && (*other < at || !shadows(rule, wide, vocabulary))
     });
-    let Some((_, wide)) = wider else { return };
+    let Some((_, wide)) = wider else { return entries(rule, found) };
     let does = match rule.effect {
         Effect::Permit => "permits",
         Effect::Forbid => "forbids",
@@ -99,6 +99,13 @@ fn shadowed(at: usize, rule: &Rule, rules: &[Rule], vocabulary: &Vocabulary, fou
     let message = format!("rule `{}` {does} all that this rule {does}", wide.name);
     let key = (rule.tools_key(), None);
     found.warn(rule, LintCode::Shadowed, key, message, "leave this rule out, or narrow the other");
+}
+
+fn entries(rule: &Rule, found: &mut Found) {
+    for Superfluous { key, index, entry, within } in superfluous(rule) {
+        let message = format!("`{entry}` is within `{within}`, so this entry does nothing");
+        found.warn(rule, LintCode::Shadowed, (key, Some(index)), message, "leave one of them out");
+    }
 }
 
 fn not_compared() -> LintWarning {

@@ -30,6 +30,41 @@ pub(super) fn ends(forbid: &Rule, permit: &Rule, vocabulary: &Vocabulary) -> boo
         && covers_scope(forbid, permit, vocabulary)
 }
 
+/// An entry of a rule that another of the same list holds.
+pub(super) struct Superfluous<'a> {
+    pub(super) key: &'static str,
+    pub(super) index: usize,
+    pub(super) entry: &'a CommandPattern,
+    pub(super) within: &'a CommandPattern,
+}
+
+/// Entries of `commands` and `opaque` without which the rule says the same.
+pub(super) fn superfluous(rule: &Rule) -> impl Iterator<Item = Superfluous<'_>> {
+    let lists = [("commands", &rule.commands), ("opaque", &rule.opaque)];
+    lists.into_iter().flat_map(move |(key, list)| {
+        let holds = move |wide: &CommandPattern, entry: &CommandPattern| {
+            let widely = entry.is_narrower_wording(wide);
+            let strictly = || match key {
+                "opaque" => entry.is_within_opaque(wide),
+                _ => entry.is_within(wide),
+            };
+            // An approval is demanded for what is said widely, and permits what is said strictly.
+            match (rule.effect, &rule.approval) {
+                (Effect::Forbid, _) => widely,
+                (Effect::Permit, None) => strictly(),
+                (Effect::Permit, Some(_)) => widely && strictly(),
+            }
+        };
+        let list = list.as_deref().unwrap_or_default();
+        list.iter().enumerate().filter_map(move |(index, entry)| {
+            let other = list.iter().enumerate().find(|(at, wide)| {
+                *at != index && holds(wide, entry) && (*at < index || !holds(entry, wide))
+            });
+            other.map(|(_, within)| Superfluous { key, index, entry, within })
+        })
+    })
+}
+
 fn is_plain(rule: &Rule) -> bool {
     rule.approval.is_none() && rule.networks.is_none() && rule.limits == model::Limits::default()
 }

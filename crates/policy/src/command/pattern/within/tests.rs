@@ -142,7 +142,7 @@ fn instance(word: &WordPattern, draw: usize) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8_000, ..ProptestConfig::default() })]
 
     /// Whoever takes the narrow pattern away for the wide one loses no command.
     #[test]
