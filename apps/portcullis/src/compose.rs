@@ -6,6 +6,7 @@ mod certificates;
 mod front;
 mod reloader;
 mod translate;
+mod upstreams;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
@@ -23,6 +24,7 @@ use model::{Clock, Entropy};
 use store::{SqliteStore, StateStore};
 use tokio::task::JoinSet;
 use tools::Catalogue;
+use upstream::UpstreamPool;
 
 use crate::cli::Global;
 use crate::failure::Stop;
@@ -56,6 +58,7 @@ pub(crate) struct Portcullis {
     /// The record.
     pub(crate) journal: Journal,
     connector: Arc<SshConnector>,
+    upstreams: Arc<UpstreamPool>,
     meter: Arc<AuthFailureMeter>,
     chores: JoinSet<()>,
     // Last, so that the lock outlives everything that writes.
@@ -92,6 +95,8 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     broker.configure(sources.clone(), translate::handles(&loaded));
     let connector = Arc::new(SshConnector::new(translate::ssh(&loaded), Arc::clone(&clock)));
 
+    let ledger = Arc::new(upstreams::JournalLedger(journal.clone()));
+    let upstreams = Arc::new(UpstreamPool::new(Arc::clone(&broker), ledger));
     let catalogue = Arc::new(Catalogue::new());
     let in_force = Arc::new(ArcSwap::from_pointee(InForce { loaded, sources }));
     let (tray, late) =
@@ -102,6 +107,7 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         gateway: Arc::clone(&late),
         broker: Arc::clone(&broker),
         connector: Arc::clone(&connector),
+        upstreams: Arc::clone(&upstreams),
         in_force: Arc::clone(&in_force),
         surroundings: surroundings.clone(),
         journal: journal.clone(),
@@ -128,14 +134,17 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
         offer: None,
         seal,
         shell: Arc::clone(&connector) as Arc<_>,
+        upstreams: Arc::clone(&upstreams) as Arc<_>,
         clock,
         meter: Arc::clone(&meter),
         live,
     }));
     // Set once, right here; verbs and reloads run only from now on.
     let _ = late.set(Arc::downgrade(&gateway));
-    let chores = chores(&journal, &meter, &broker);
-    Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, meter, chores, owner })
+    let mut chores = chores(&journal, &meter, &broker);
+    upstreams::follow(&mut chores, &upstreams, &late);
+    upstreams.configure(upstreams::settings(&in_force.load().loaded));
+    Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, upstreams, meter, chores, owner })
 }
 
 impl Portcullis {
@@ -150,6 +159,7 @@ impl Portcullis {
         // Calls whose client has gone end soon; those on a host that says nothing, when their connection does.
         let settled = self.gateway.settled(LAST_WORDS).await;
         self.connector.close_all();
+        self.upstreams.close(LAST_WORDS).await;
         if !settled && !self.gateway.settled(LAST_WORDS).await {
             tracing::warn!("some calls did not end: the next start closes them");
         }

@@ -184,8 +184,14 @@ impl Drop for Pending {
     }
 }
 
+/// Of what is sent on to an upstream so much is kept, in characters.
+const LONGEST: usize = 32_768;
+
 /// The command as the agent wrote it.
 fn command_of(action: &Action) -> Option<String> {
+    if let Some(forward) = &action.forward {
+        return Some(forward.act.chars().take(LONGEST).collect());
+    }
     action.command.as_ref()?;
     let written = action.arguments.get("command").and_then(serde_json::Value::as_str);
     Some(written.map_or_else(|| serde_json::Value::from(words(action)).to_string(), ToOwned::to_owned))

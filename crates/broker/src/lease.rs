@@ -1,13 +1,15 @@
 //! The right to use credentials for one call.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use audit::Intended;
+use guard::Scanner;
 use model::{Action, HandleId, Secret, TargetName};
 
 use crate::claim::ClaimedHandle;
-use crate::{Credential, Material};
+use crate::{Credential, Material, Standing};
 
 /// Credentials for one call, bound to its durable intent. Only the broker makes one; connectors ask for it.
 ///
@@ -18,6 +20,7 @@ pub struct Lease {
     key: Option<CredentialKey>,
     hops: Vec<HopCredential>,
     claim: Option<ClaimedHandle>,
+    standing: Option<Arc<Standing>>,
     handle: Option<HandleId>,
     started: AtomicBool,
 }
@@ -72,7 +75,36 @@ impl Lease {
         claim: Option<ClaimedHandle>,
     ) -> Self {
         let handle = claim.as_ref().map(|claim| claim.record().id.clone());
-        Self { intended, credential, key, hops: Vec::new(), claim, handle, started: AtomicBool::new(false) }
+        Self {
+            intended,
+            credential,
+            key,
+            hops: Vec::new(),
+            claim,
+            standing: None,
+            handle,
+            started: AtomicBool::new(false),
+        }
+    }
+
+    /// With what an upstream was started with: the call is on that start of it and on no other.
+    #[must_use]
+    pub fn standing_on(mut self, standing: Option<Arc<Standing>>) -> Self {
+        self.standing = standing;
+        self
+    }
+
+    /// What the upstream of the call was started with.
+    pub fn standing(&self) -> Option<&Arc<Standing>> {
+        self.standing.as_ref()
+    }
+
+    /// What finds every secret that the call could tell.
+    pub fn scanner(&self) -> Arc<Scanner> {
+        match &self.standing {
+            Some(standing) => Arc::clone(standing.scanner()),
+            None => Arc::new(Scanner::new(self.secrets())),
+        }
     }
 
     /// The call that the lease is for.

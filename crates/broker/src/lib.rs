@@ -12,6 +12,7 @@ mod material;
 mod own;
 mod secret_file;
 mod source;
+mod standing;
 
 #[cfg(any(test, feature = "test-util"))]
 mod for_test;
@@ -28,3 +29,4 @@ pub use secret_file::{
     SECRET_MAX, SecretFileError, read_key_file, read_secret_file, read_to_end, without_newline,
 };
 pub use source::{Credential, CredentialSource, Fetch, FetchTime, FetchedAtIssue, Material, Remark};
+pub use standing::Standing;

@@ -151,7 +151,7 @@ async fn certificate_beside(host: &Host, key: &Path) -> Result<Option<String>, F
     }
 }
 
-fn read_variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     use std::os::unix::ffi::OsStringExt;
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
 }

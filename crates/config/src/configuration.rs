@@ -6,6 +6,7 @@ mod listen;
 mod principals;
 mod secrets;
 mod sources;
+mod upstreams;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ pub use principals::{ApiKeyHash, MalformedKeyHash, PrincipalConfig};
 pub use secrets::KeyLocation;
 pub(crate) use secrets::{Sources, secret_location};
 pub use sources::{Fetch, SourceConfig, SourceKind};
+pub(crate) use upstreams::check_names as check_upstream_names;
+pub use upstreams::{Setting, UpstreamConfig};
 
 use crate::forms;
 use crate::node::{Node, Table, absolute};
@@ -45,6 +48,8 @@ pub struct Configuration {
     pub principals: Vec<PrincipalConfig>,
     /// Where credentials come from, in the order of the file.
     pub sources: Vec<SourceConfig>,
+    /// Third-party servers, in the order of the file.
+    pub upstreams: Vec<UpstreamConfig>,
     /// Life of handles.
     pub handles: Handles,
     /// Files of known host keys.
@@ -133,6 +138,7 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Configuration> {
         root.place_of("state").error("`memory` comes with a later version of Portcullis");
     }
     let sources = sources::read(root, &state);
+    let upstreams = upstreams::read(root, &Sources::declared(root));
     let listen = listen::read(root, &state);
     let principals = principals::read(root);
     listen::check_principals(root, listen.as_ref(), &principals);
@@ -144,6 +150,7 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Configuration> {
         listen: listen?,
         principals,
         sources,
+        upstreams,
         handles: handles(root),
         known_hosts: known_hosts(root, folder),
         network: network(root),

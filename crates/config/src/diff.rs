@@ -8,7 +8,7 @@ use crate::{Audit, CertificateKey, Configuration, Listen, Loaded};
 /// Everything that differs between two loads.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// What differs, in the order principals, sources, hosts, rules, Cedar files, settings,
+    /// What differs, in the order principals, sources, upstreams, hosts, rules, Cedar files, settings,
     /// files of certificates.
     pub changes: Vec<Change>,
     /// Keys among them that a running gateway cannot take over: they count from the next start.
@@ -33,6 +33,8 @@ pub enum Part {
     Principal,
     /// A `[[credential_source]]`.
     Source,
+    /// An `[[upstream]]`.
+    Upstream,
     /// A host of the inventory.
     Host,
     /// A `[[rule]]`.
@@ -61,6 +63,7 @@ impl fmt::Display for Change {
         let part = match self.part {
             Part::Principal => "principal",
             Part::Source => "credential source",
+            Part::Upstream => "upstream",
             Part::Host => "host",
             Part::Rule => "rule",
             Part::CedarFile => "Cedar file",
@@ -84,6 +87,8 @@ pub fn diff(old: &Loaded, new: &Loaded) -> Changes {
         principal.id.to_string()
     });
     changes.compare(Part::Source, &before.sources, &after.sources, |source| source.name.clone());
+    changes
+        .compare(Part::Upstream, &before.upstreams, &after.upstreams, |upstream| upstream.name.to_string());
     let hosts = |loaded: &Loaded| loaded.inventory.hosts().cloned().collect::<Vec<_>>();
     changes.compare(Part::Host, &hosts(old), &hosts(new), |host| host.name.to_string());
     let rules = |loaded: &Loaded| {
@@ -142,6 +147,7 @@ impl Changes {
             listen,
             principals: _,
             sources: _,
+            upstreams: _,
             handles,
             known_hosts,
             network,

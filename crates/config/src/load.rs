@@ -66,6 +66,8 @@ fn read_all(path: &Path, report: &Report) -> Option<Loaded> {
     let inventory_roots = roots(&inventory_documents, keys::inventory::ROOT, report);
     let inventory = inventory::read(&inventory_roots, &sources);
 
+    configuration::check_upstream_names(&root, &inventory);
+
     let policy_files = policy_files(&root, report);
     let (cedar, tables): (Vec<_>, Vec<_>) =
         policy_files.iter().partition(|file| has_extension(&file.shown, "cedar"));

@@ -183,6 +183,7 @@ impl<'a> Node<'a> {
             | Kind::Duration { .. }
             | Kind::Size { .. }
             | Kind::List(_)
+            | Kind::Named(_)
             | Kind::Either(_) => return None,
         };
         Some(Table { place: self.place.clone(), entries, keys })
@@ -199,6 +200,22 @@ impl<'a> Node<'a> {
                 Some((name.get_ref().as_ref(), name_place, Table { place, entries, keys: all.keys }))
             };
         all.entries.iter().filter_map(entry).collect()
+    }
+
+    /// The values under names of the author's choice, each with the place of its name.
+    pub(crate) fn named(&self) -> Vec<(&'a str, Place<'a>, Node<'a>)> {
+        let (Some(entries), Some(Kind::Named(of))) = (self.value.as_table(), self.kind.select(self.value))
+        else {
+            return Vec::new();
+        };
+        let all = Table { place: self.place.clone(), entries, keys: &[] };
+        let value =
+            |(name, value): (&'a toml::Spanned<toml::de::DeString<'a>>, &'a toml::Spanned<DeValue<'a>>)| {
+                let place = all.child_place(name.get_ref(), value.span());
+                let name_place = all.child_place(name.get_ref(), name.span());
+                (name.get_ref().as_ref(), name_place, Node { place, value: value.get_ref(), kind: of })
+            };
+        entries.iter().map(value).collect()
     }
 
     pub(crate) fn list(&self) -> Vec<Node<'a>> {

@@ -87,6 +87,7 @@ fn nested(text: &mut String, path: &str, name: &str, kind: &Kind) {
         | Kind::Duration { .. }
         | Kind::Size { .. }
         | Kind::List(_)
+        | Kind::Named(_)
         | Kind::Variants(_) => {}
     }
 }
@@ -133,6 +134,7 @@ fn takes(kind: &Kind) -> String {
         | Kind::Duration { .. }
         | Kind::Size { .. }
         | Kind::List(_)
+        | Kind::Named(_)
         | Kind::Choice(_)
         | Kind::Variants(_)
         | Kind::Either(_) => kind.describe(),

@@ -106,12 +106,15 @@ impl Loaded {
         let groups: BTreeSet<_> = principals.iter().flat_map(|principal| principal.groups.clone()).collect();
         let targets =
             std::iter::once(Target::gateway()).chain(self.inventory.hosts().map(model::Host::target));
+        let upstreams = &self.configuration.upstreams;
+        let targets = targets.chain(upstreams.iter().map(|upstream| Target::upstream(upstream.name)));
         Vocabulary {
             tools,
             verbs,
             principals: principals.iter().map(|principal| principal.id.clone()).collect(),
             groups,
             targets: targets.collect(),
+            upstreams: upstreams.iter().map(|upstream| (upstream.name, upstream.tools.clone())).collect(),
         }
     }
 

@@ -62,6 +62,7 @@ fn value(kind: &Kind) -> Value {
         Kind::List(of) => json!({ "type": "array", "items": value(of) }),
         Kind::Table(keys) => object(keys),
         Kind::Map(keys) => json!({ "type": "object", "additionalProperties": object(keys) }),
+        Kind::Named(of) => json!({ "type": "object", "additionalProperties": value(of) }),
         Kind::Choice(alternatives) => {
             let now =
                 alternatives.iter().filter(|keys| keys.first().is_some_and(|key| key.need != Need::Later));

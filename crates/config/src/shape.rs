@@ -56,6 +56,8 @@ pub(crate) enum Kind {
     Table(&'static [Key]),
     /// Tables under names of the author's choice.
     Map(&'static [Key]),
+    /// Values of one kind under names of the author's choice.
+    Named(&'static Kind),
     /// A table of which the first key of exactly one alternative is written.
     Choice(&'static [&'static [Key]]),
     /// A table whose further keys depend on the word under `tag`.
@@ -121,7 +123,9 @@ impl Kind {
             Self::Flag => value.is_bool(),
             Self::Integer { .. } => value.is_integer(),
             Self::List(_) => value.is_array(),
-            Self::Table(_) | Self::Map(_) | Self::Choice(_) | Self::Variants(_) => value.is_table(),
+            Self::Table(_) | Self::Map(_) | Self::Named(_) | Self::Choice(_) | Self::Variants(_) => {
+                value.is_table()
+            }
             Self::Either(kinds) => return kinds.iter().find_map(|kind| kind.select(value)),
         };
         fits.then_some(self)
@@ -147,6 +151,7 @@ impl Kind {
             Self::List(of) => format!("a list, each item {}", of.describe()),
             Self::Table(_) | Self::Variants(_) => "a table".to_owned(),
             Self::Map(_) => "a table of tables".to_owned(),
+            Self::Named(of) => format!("a table of names, each with {}", of.describe()),
             Self::Choice(alternatives) => {
                 let forms: Vec<_> = alternatives
                     .iter()

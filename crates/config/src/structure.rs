@@ -58,6 +58,7 @@ fn check_node(node: &Node<'_>) {
         Kind::List(_) => node.list().iter().for_each(check_node),
         Kind::Table(_) => node.table().iter().for_each(check),
         Kind::Map(_) => check_map(node),
+        Kind::Named(_) => node.named().iter().for_each(|(_, _, value)| check_node(value)),
         Kind::Choice(alternatives) => check_choice(node, alternatives),
         Kind::Variants(variants) => check_variants(node, variants),
         Kind::Either(_) => {}

@@ -27,6 +27,8 @@ pub(crate) fn completions(
         }
         (Some("skill"), "tool") => gateway
             .visible_tools(live, principal, Endpoint::All)
+            .iter()
+            .filter(|tool| tool.definition().is_none())
             .map(|tool| tool.spec().name.to_string())
             .collect(),
         (Some(_), _) => Vec::new(),

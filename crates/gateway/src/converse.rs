@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::front::Input;
 use crate::gateway::Gateway;
-use crate::resolve::Shelf;
+use crate::resolve::{Shelf, goes_upstream};
 use crate::state_seal::{Opened, Purpose};
 use crate::{Authenticated, ToolCall};
 
@@ -38,7 +38,11 @@ pub(crate) fn hear(
     arguments: &Map<String, Value>,
 ) -> Result<Heard, Failure> {
     let actor = call.origin().actor.as_ref().unwrap_or(&call.principal().id);
-    let ToolCall { tool, input, .. } = call.inner();
+    let ToolCall { endpoint, tool, input, .. } = call.inner();
+    if goes_upstream(*endpoint, shelf, tool) {
+        // What an upstream asked, and the state it gave out, are its own: they go on with the parameters.
+        return Ok(Heard { input: None, opened: None, purpose: Purpose::new("", "", "", &Value::Null) });
+    }
     let name = format!("{shelf:?}/{tool}");
     let arguments = Value::Object(arguments.clone());
     let purpose = Purpose::new(call.principal().id.as_str(), actor.as_str(), &name, &arguments);

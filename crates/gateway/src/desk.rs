@@ -36,6 +36,7 @@ impl Desk for GatewayDesk<'_> {
         let tools: Value = self
             .gateway
             .visible_tools(self.live, principal, Endpoint::All)
+            .iter()
             .map(|tool| Value::from(tool.spec().name.as_str()))
             .collect();
         Map::from_iter([
@@ -54,6 +55,7 @@ impl Desk for GatewayDesk<'_> {
             acting: false,
             input: None,
             abilities: Abilities::default(),
+            forward: None,
         };
         let resolved = match resolve(self.gateway, self.live, principal, wanted) {
             Ok(resolved) => resolved,

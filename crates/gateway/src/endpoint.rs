@@ -1,5 +1,7 @@
 //! HTTP paths that serve some sets of tools.
 
+use model::UpstreamName;
+
 /// Which tools a client sees and can call where it is connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
@@ -11,6 +13,8 @@ pub enum Endpoint {
     Ssh,
     /// `/mcp/gateway`.
     Gateway,
+    /// `/mcp/UPSTREAM`: one upstream, its tools under their own names.
+    Upstream(UpstreamName),
 }
 
 impl Endpoint {
@@ -20,14 +24,16 @@ impl Endpoint {
             "credentials" | "cyberark" => Some(Self::Credentials),
             "ssh" => Some(Self::Ssh),
             "gateway" => Some(Self::Gateway),
-            _ => None,
+            _ if LATER.contains(&segment) => None,
+            _ => UpstreamName::parse(segment).ok().map(Self::Upstream),
         }
     }
 
-    /// Whether tools of this set are served here.
+    /// Whether our tools of this set are served here.
     pub fn serves(self, set: &str) -> bool {
         match self {
             Self::All => true,
+            Self::Upstream(_) => false,
             Self::Credentials => set == "credentials",
             Self::Ssh => matches!(
                 set,
@@ -46,3 +52,6 @@ impl Endpoint {
         }
     }
 }
+
+/// Endpoints of sets whose tools are not built yet: no upstream has such a name.
+const LATER: [&str; 4] = ["database", "fleet", "powershell", "console"];

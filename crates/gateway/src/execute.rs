@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use audit::{CompletionFacts, Intended, Journal, JournalError, Pending};
-use broker::Lease;
-use model::{ErrorCode, Failure, Host, Outcome, Target};
+use broker::{Lease, Standing};
+use model::{Action, ErrorCode, Failure, Host, Outcome};
 use tools::{SubEvents, Tool, ToolRun};
 
 use crate::desk::GatewayDesk;
@@ -29,18 +29,22 @@ const BEYOND_THE_CUT: u64 = 64 * 1024;
 pub(crate) struct Reached<'a> {
     pub(crate) host: Option<Cow<'a, Host>>,
     pub(crate) hops: Vec<&'a Host>,
+    /// What an upstream was started with.
+    pub(crate) standing: Option<Arc<Standing>>,
 }
 
 /// Where an action's target is and how it is reached; nothing for acts on the gateway.
-pub(crate) fn reach<'a>(live: &'a Live, target: &Target) -> Result<Reached<'a>, Failure> {
-    let host = live.inventory.reached(target);
+pub(crate) fn reach<'a>(gateway: &Gateway, live: &'a Live, action: &Action) -> Result<Reached<'a>, Failure> {
+    let standing =
+        action.tool.upstream().map(|(upstream, _)| gateway.upstreams.standing(upstream)).transpose()?;
+    let host = live.inventory.reached(&action.target);
     let hops = match &host {
         Some(Cow::Borrowed(host)) => live.inventory.way(host).map(Some),
         // Nothing is declared of a host outside of the inventory, and so no way through others.
         Some(Cow::Owned(_)) | None => Ok(None),
     };
     let hops = hops.map_err(|wrong| Failure::new(ErrorCode::Internal, wrong.to_string()))?;
-    Ok(Reached { host, hops: hops.unwrap_or_default() })
+    Ok(Reached { host, hops: hops.unwrap_or_default(), standing })
 }
 
 /// Runs the tool over what the lease opens, within the permit's limits.

@@ -3,8 +3,8 @@
 use audit::CompletionFacts;
 use guard::{Guarded, Scanner};
 use model::{
-    Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, SubAction, Target,
-    TargetKind, Turn, Void,
+    Answer, CallId, CredentialUse, ErrorCode, Exit, Failure, HandleToken, Outcome, ReplyKind, SubAction,
+    Target, TargetKind, Turn, Void,
 };
 use policy::Permit;
 use serde_json::{Map, Value};
@@ -35,10 +35,14 @@ pub(crate) fn resolved(facts: &mut CompletionFacts, resolved: &Resolved) {
     facts.event = resolved.tool.spec().event;
     facts.target = Some(action.target.name.to_string());
     facts.action_digest = Some(action.digest());
-    facts.command = action.arguments.get("command").and_then(Value::as_str).map(str::to_owned);
+    let written = match &action.forward {
+        Some(forward) => Some(&*forward.act),
+        None => action.arguments.get("command").and_then(Value::as_str),
+    };
+    facts.command = written.map(|written| written.chars().take(LONGEST_COMMAND).collect());
     facts.credential = action.parts.iter().find_map(|part| match part {
         SubAction::Credential { credential, .. } => Some(credential.clone()),
-        SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => None,
+        SubAction::Whole | SubAction::Upstream(_) | SubAction::Command(_) | SubAction::File { .. } => None,
     });
     facts.handle_id = match &action.credential {
         CredentialUse::Handle(token) => Some(token.id()),
@@ -63,6 +67,11 @@ pub(crate) fn executed(
         Ok(outcome) => {
             let met = if target.kind == TargetKind::Outside { met(outcome) } else { None };
             facts.reason = met.filter(|met| !scanner.finds(met.as_bytes()));
+            match outcome.reply.as_ref().map(|reply| reply.kind) {
+                None | Some(ReplyKind::Done) => {}
+                Some(ReplyKind::ToolError) => facts.reason = Some("the tool says that it failed".to_owned()),
+                Some(ReplyKind::ProtocolError(code)) => facts.vendor_code = Some(code.to_string()),
+            }
             facts.exit_code = match &outcome.exit {
                 Some(Exit::Status(status)) => Some(*status),
                 Some(Exit::Signal(_) | Exit::Unknown) | None => None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Abilities, Answer, ErrorCode, LogLevel};
+use model::{Abilities, Answer, ErrorCode, Forward, LogLevel};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,8 @@ pub struct ToolCall {
     pub abilities: Abilities,
     /// What the client answered, if it was asked before.
     pub input: Input,
+    /// For tools of upstreams: what is sent on. Without it, what `arguments` says is.
+    pub forward: Option<Forward>,
 }
 
 /// What a client sent along with a call that it makes again after questions; nothing of it is checked yet.
@@ -74,6 +76,7 @@ impl ToolCall {
             notices: None,
             abilities: Abilities::default(),
             input: Input::default(),
+            forward: None,
         }
     }
 }
@@ -102,8 +105,13 @@ pub struct Completing {
     pub written: String,
 }
 
-/// The tools a principal may know of, sorted by name.
-pub struct ToolList(pub Vec<Arc<dyn Tool>>);
+/// The tools a principal may know of, sorted by name; those of one upstream alone as it has them.
+pub struct ToolList {
+    /// The tools.
+    pub tools: Vec<Arc<dyn Tool>>,
+    /// Whether they are those of one upstream alone, listed as it wrote them down.
+    pub alone: bool,
+}
 
 /// Whether the gateway can do its work.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tools::{Catalogue, HostShell, Offer, Tool, ToolSpec};
+use tools::{Catalogue, HostShell, Offer, Tool, ToolSpec, Upstreams};
 
 use crate::authorise::{decide, spend};
 use crate::freeze::Freezes;
@@ -40,6 +40,7 @@ pub struct Gateway {
     pub(crate) guard: Guard,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) shell: Arc<dyn HostShell>,
+    pub(crate) upstreams: Arc<dyn Upstreams>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rates: Rates,
     pub(crate) freezes: Freezes,
@@ -73,6 +74,8 @@ pub struct GatewayParts {
     pub seal: StateSeal,
     /// The connector to hosts.
     pub shell: Arc<dyn HostShell>,
+    /// The third-party servers.
+    pub upstreams: Arc<dyn Upstreams>,
     /// The clocks.
     pub clock: Arc<dyn Clock>,
     /// Counts failed authentications for the journal.
@@ -84,13 +87,26 @@ pub struct GatewayParts {
 impl Gateway {
     /// Puts the parts together.
     pub fn new(parts: GatewayParts) -> Self {
-        let GatewayParts { journal, broker, guard, catalogue, verbs, offer, seal, shell, clock, meter, live } =
-            parts;
+        let GatewayParts {
+            journal,
+            broker,
+            guard,
+            catalogue,
+            verbs,
+            offer,
+            seal,
+            shell,
+            upstreams,
+            clock,
+            meter,
+            live,
+        } = parts;
         Self {
             journal,
             broker,
             guard,
             shell,
+            upstreams,
             clock,
             meter,
             calls: TaskTracker::new(),
@@ -122,6 +138,20 @@ impl Gateway {
         self.live.store(Arc::new(live));
         self.under_way.decide_again(self);
         self.changed.send_modify(|times| *times += 1);
+    }
+
+    /// What upstreams offer is not what it was: whoever listens is told.
+    pub fn offer_changed(&self) {
+        self.under_way.decide_again(self);
+        self.changed.send_modify(|times| *times += 1);
+    }
+
+    /// Whether there is anything at this endpoint. Who is asked that is known already.
+    pub fn serves(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Upstream(upstream) => self.upstreams.declared(upstream),
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => true,
+        }
     }
 
     /// Told whenever something else is in force.
@@ -216,6 +246,7 @@ impl Gateway {
             acting: operator.origin().actor.is_some(),
             input: None,
             abilities: Abilities::default(),
+            forward: None,
         };
         let allowed = resolve(self, &live, operator.principal(), wanted)
             .ok()
@@ -234,7 +265,8 @@ impl Gateway {
     /// The tools this principal may know of at an endpoint. Listing costs a call of its budget.
     pub async fn list_tools(&self, at: Authenticated<Endpoint>) -> Result<Recorded<ToolList>, Unlisted> {
         let live = self.live();
-        let tools = ToolList(self.visible_tools(&live, at.principal(), *at.inner()).cloned().collect());
+        let alone = matches!(at.inner(), Endpoint::Upstream(_));
+        let tools = ToolList { tools: self.visible_tools(&live, at.principal(), *at.inner()), alone };
         self.listed(&at.with(()), "tools_list", tools).await
     }
 
@@ -289,14 +321,25 @@ impl Gateway {
     pub fn health(&self) -> Health {
         let journal = self.journal.healthy();
         let live = self.live.load();
+        let upstreams = self.upstreams.health();
+        let needed = upstreams.iter().all(|upstream| !upstream.required || upstream.down.is_none());
+        let each = upstreams.iter().map(|upstream| {
+            let status = upstream.down.as_deref().unwrap_or("ok");
+            (
+                upstream.name.to_string(),
+                json!({ "status": status, "tools": upstream.tools, "required": upstream.required }),
+            )
+        });
+        let ok = journal && needed;
         let details = json!({
-            "status": if journal { "ok" } else { "failing" },
+            "status": if ok { "ok" } else { "failing" },
             "journal": if journal { "ok" } else { "cannot be written" },
             "snapshot": live.snapshot.hash().to_string(),
             "principals": live.directory.entries().len(),
             "hosts": live.inventory.hosts().count(),
+            "upstreams": each.collect::<Map<String, Value>>(),
         });
-        Health { ok: journal, details }
+        Health { ok, details }
     }
 
     /// Names and specs of the verbs, for rules and completions.
@@ -316,16 +359,39 @@ impl Gateway {
         (name == GetPrompt::NAME).then_some(&self.get_prompt)
     }
 
-    pub(crate) fn visible_tools<'a>(
-        &'a self,
-        live: &'a Live,
-        principal: &'a Principal,
+    /// The tool of this name at an endpoint, whoever asks.
+    pub(crate) fn tool(&self, endpoint: Endpoint, name: &str) -> Option<Arc<dyn Tool>> {
+        match endpoint {
+            Endpoint::Upstream(upstream) => self.upstreams.tool_of(upstream, name),
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => {
+                let ours = self.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str()));
+                let theirs = || self.upstreams.tool(name).filter(|_| endpoint == Endpoint::All);
+                ours.cloned().or_else(theirs)
+            }
+        }
+    }
+
+    pub(crate) fn visible_tools(
+        &self,
+        live: &Live,
+        principal: &Principal,
         endpoint: Endpoint,
-    ) -> impl Iterator<Item = &'a Arc<dyn Tool>> {
-        self.catalogue.tools().filter(move |tool| {
-            let spec = tool.spec();
-            endpoint.serves(spec.set.as_str()) && live.snapshot.visible(principal, &tool_facts(spec))
-        })
+    ) -> Vec<Arc<dyn Tool>> {
+        let mut tools: Vec<Arc<dyn Tool>> = match endpoint {
+            Endpoint::Upstream(upstream) => self.upstreams.tools_of(upstream),
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => self
+                .catalogue
+                .tools()
+                .filter(|tool| endpoint.serves(tool.spec().set.as_str()))
+                .cloned()
+                .collect(),
+        };
+        if endpoint == Endpoint::All {
+            tools.extend(self.upstreams.tools());
+            tools.sort_by(|one, other| one.spec().name.as_str().cmp(other.spec().name.as_str()));
+        }
+        tools.retain(|tool| live.snapshot.visible(principal, &tool_facts(tool.spec())));
+        tools
     }
 
     pub(crate) fn not_recorded(&self, error: &JournalError) -> NotRecorded {

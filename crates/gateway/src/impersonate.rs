@@ -16,8 +16,8 @@ impl Impersonate {
             name: ToolName::parse("operator:impersonate").unwrap_or_else(|_| unreachable!("a literal")),
             set: ToolSet::parse("operator").unwrap_or_else(|_| unreachable!("a literal")),
             tier: Tier::Dangerous,
-            title: "Act as another principal",
-            description: "Lets an operator call tools as a principal, for trying out what it may do.",
+            title: "Act as another principal".into(),
+            description: "Lets an operator call tools as a principal, for trying out what it may do.".into(),
             input: Schema::new(vec![Field::required(
                 "principal",
                 Kind::Text(64),

@@ -90,6 +90,7 @@ impl Gateway {
             acting: false,
             input: None,
             abilities: Abilities::default(),
+            forward: None,
         };
         resolve(self, live, principal, wanted).ok().map(|resolved| resolved.action.arguments.to_string())
     }
@@ -99,10 +100,13 @@ impl Gateway {
     }
 
     pub(crate) fn listed_resources(&self, live: &Live, principal: &Principal) -> Vec<ResourceListing> {
+        // What an upstream's tool is for, only the upstream says.
+        let tools = self.visible_tools(live, principal, Endpoint::All);
         let hosts = live.inventory.hosts().filter(|host| live.snapshot.sees(principal, &host.target()));
-        let tools = self.visible_tools(live, principal, Endpoint::All).map(|tool| tool.spec());
+        let ours = tools.iter().filter(|tool| tool.definition().is_none()).map(|tool| tool.spec());
         let offered = self.offer.iter().flat_map(|offer| offer.resources());
-        listings(hosts, tools).into_iter().chain(offered).collect()
+        let listed = listings(hosts, ours);
+        listed.into_iter().chain(offered).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audit::{BeginError, CompletionFacts, Origin, Pending, Recorded};
-use guard::{Guarded, Scanner};
+use guard::Guarded;
 use model::{Answer, ErrorCode, Failure};
 use policy::Denial;
 use serde_json::{Map, Value};
@@ -41,7 +41,7 @@ pub(crate) async fn run(
     shelf: Shelf,
 ) -> Result<Recorded<Answer>, NotRecorded> {
     let live = gateway.live();
-    let name = tool_name(&call.inner().tool, shelf);
+    let name = tool_name(&call.inner().tool, shelf, call.inner().endpoint);
     let heard = arguments(call.inner().arguments.as_deref())
         .and_then(|arguments| Ok((hear(gateway, &call, shelf, &arguments)?, arguments)));
     // A call with answers is part of the call that asked.
@@ -82,10 +82,11 @@ async fn stages(
     };
     let (heard, arguments) = heard.map_err(costs)?;
     facts::asked(facts, &arguments);
-    let ToolCall { endpoint, tool: name, .. } = call.inner();
+    let ToolCall { endpoint, tool: name, forward, .. } = call.inner();
     let acting = call.origin().actor.is_some();
     let (input, abilities) = (heard.input.as_ref(), call.inner().abilities);
-    let wanted = Wanted { shelf, endpoint: *endpoint, name, arguments: &arguments, acting, input, abilities };
+    let (endpoint, forward) = (*endpoint, forward.as_ref());
+    let wanted = Wanted { shelf, endpoint, name, arguments: &arguments, acting, input, abilities, forward };
     let resolved = resolve(gateway, live, call.principal(), wanted).map_err(costs)?;
     facts::resolved(facts, &resolved);
     let allowed = authorise(gateway, live, call, resolved.action)?;
@@ -94,9 +95,10 @@ async fn stages(
     facts::permitted(facts, &permit);
     let entered = Entered::new(gateway, live, pending.id(), call, &action);
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
-    let reached = reach(live, &action.target)?;
+    let reached = reach(gateway, live, &action)?;
     let lease = gateway.broker.lease(intended, reached.host.as_deref(), &reached.hops).await?;
-    let scanner = Scanner::new(lease.secrets());
+    let lease = lease.standing_on(reached.standing.clone());
+    let scanner = lease.scanner();
     let teller = Teller { guard: gateway.guard, scanner: &scanner, call: call.inner() };
     let result = execute(gateway, live, &resolved.tool, &reached, &lease, &teller, &entered).await;
     let (result, turn) = converse::turn(gateway, call, &heard, lease.intended().id(), result);

@@ -23,8 +23,8 @@ impl GetPrompt {
             name: ToolName::parse(Self::NAME).unwrap_or_else(|_| unreachable!("a literal")),
             set: ToolSet::parse("gateway").unwrap_or_else(|_| unreachable!("a literal")),
             tier: Tier::Read,
-            title: "Get a prompt",
-            description: "Gets one prompt with its arguments filled in.",
+            title: "Get a prompt".into(),
+            description: "Gets one prompt with its arguments filled in.".into(),
             input: Schema::new(vec![
                 Field::required("name", Kind::Text(128), "The prompt's name."),
                 Field::optional("arguments", Kind::Object, "What is filled in."),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Abilities, Action, ClientInput, ErrorCode, Failure, Principal, Target, ToolName};
+use model::{
+    Abilities, Action, ClientInput, ErrorCode, Failure, Forward, Principal, Target, ToolName, UpstreamName,
+};
 use policy::ToolFacts;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tools::{Scene, Tool, ToolSpec};
 
 use crate::Endpoint;
@@ -45,6 +47,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) input: Option<&'a ClientInput>,
     /// What its client can be asked.
     pub(crate) abilities: Abilities,
+    /// What is sent on to an upstream.
+    pub(crate) forward: Option<&'a Forward>,
 }
 
 /// Finds the tool, checks the arguments and makes the action; "not found" also for what is not visible.
@@ -54,14 +58,14 @@ pub(crate) fn resolve(
     principal: &Principal,
     wanted: Wanted<'_>,
 ) -> Result<Resolved, Failure> {
-    let Wanted { shelf, endpoint, name, arguments, acting, input, abilities } = wanted;
+    let Wanted { shelf, endpoint, name, arguments, acting, input, abilities, forward } = wanted;
     let found = match shelf {
-        Shelf::Tools => gateway.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str())),
-        Shelf::Verbs => gateway.verb(name).filter(|_| !acting),
-        Shelf::Resources => gateway.resource_tool(name),
-        Shelf::Prompts => gateway.prompt_tool(name),
+        Shelf::Tools => gateway.tool(endpoint, name),
+        Shelf::Verbs => gateway.verb(name).filter(|_| !acting).cloned(),
+        Shelf::Resources => gateway.resource_tool(name).cloned(),
+        Shelf::Prompts => gateway.prompt_tool(name).cloned(),
     };
-    let visible = |tool: &&Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
+    let visible = |tool: &Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
     let tool = found.filter(visible).ok_or_else(|| unknown_tool(name))?;
     tool.spec().input.check(arguments)?;
     let sees = |target: &Target| live.snapshot.sees(principal, target);
@@ -74,8 +78,17 @@ pub(crate) fn resolve(
         input,
         abilities,
     };
-    let action = tool.resolve(arguments, scene)?;
-    Ok(Resolved { tool: Arc::clone(tool), action })
+    let mut action = tool.resolve(arguments, scene)?;
+    if tool.spec().name.upstream().is_some() {
+        action.forward = Some(forward.cloned().unwrap_or_else(|| composed(name, arguments)));
+    }
+    Ok(Resolved { tool, action })
+}
+
+/// What is sent on for a call that no client of the protocol wrote.
+fn composed(name: &str, arguments: &Map<String, Value>) -> Forward {
+    let params: Arc<str> = json!({ "name": name, "arguments": arguments }).to_string().into();
+    Forward { act: Arc::clone(&params), params, faithful: false }
 }
 
 /// The arguments as an object; nothing is an empty one.
@@ -92,12 +105,27 @@ pub(crate) fn tool_facts(spec: &ToolSpec) -> ToolFacts {
 }
 
 /// The name the record gets: the tool's, or `unknown` where the caller wrote something that is no name.
-pub(crate) fn tool_name(written: &str, shelf: Shelf) -> ToolName {
+pub(crate) fn tool_name(written: &str, shelf: Shelf, endpoint: Endpoint) -> ToolName {
     let named = match shelf {
-        Shelf::Tools | Shelf::Resources | Shelf::Prompts => ToolName::parse(written),
+        Shelf::Tools => match endpoint {
+            Endpoint::Upstream(upstream) => ToolName::of_upstream(upstream, written),
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => {
+                ToolName::parse(written)
+            }
+        },
+        Shelf::Resources | Shelf::Prompts => ToolName::parse(written),
         Shelf::Verbs => ToolName::parse(&format!("operator:{written}")),
     };
     named.or_else(|_| ToolName::parse("unknown")).unwrap_or_else(|_| unreachable!("a literal"))
+}
+
+/// Whether a call is on an upstream, as far as its names tell.
+pub(crate) fn goes_upstream(endpoint: Endpoint, shelf: Shelf, name: &str) -> bool {
+    let prefixed = || {
+        name.split_once(UpstreamName::SEPARATOR)
+            .is_some_and(|(upstream, _)| UpstreamName::parse(upstream).is_ok())
+    };
+    shelf == Shelf::Tools && (matches!(endpoint, Endpoint::Upstream(_)) || prefixed())
 }
 
 fn unknown_tool(name: &str) -> Failure {

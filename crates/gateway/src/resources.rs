@@ -32,8 +32,8 @@ impl ReadResource {
             name: ToolName::parse(Self::NAME).unwrap_or_else(|_| unreachable!("a literal")),
             set: ToolSet::parse("gateway").unwrap_or_else(|_| unreachable!("a literal")),
             tier: Tier::Read,
-            title: "Read a resource",
-            description: "Reads one resource by its address.",
+            title: "Read a resource".into(),
+            description: "Reads one resource by its address.".into(),
             input: Schema::new(vec![Field::required("uri", Kind::Text(512), "The resource's address.")]),
             output: json!({ "type": "object" }),
             annotations: Annotations::of(Tier::Read),
@@ -160,7 +160,7 @@ pub(crate) fn listings<'a>(
     });
     let skills = tools.map(|spec| {
         let name = spec.name.as_str();
-        listing(&format!("skill://{name}/SKILL.md"), name, spec.title, spec.description, MARKDOWN)
+        listing(&format!("skill://{name}/SKILL.md"), name, &spec.title, &spec.description, MARKDOWN)
     });
     fixed.into_iter().chain(hosts).chain(skills).collect()
 }

@@ -14,6 +14,8 @@ pub(crate) async fn screen(
 ) -> Guarded<Answer> {
     let bytes: usize =
         result.iter().flat_map(|outcome| &outcome.streams).map(|stream| stream.bytes.len()).sum();
+    let reply = result.iter().flat_map(|outcome| &outcome.reply).map(|reply| reply.json.len()).sum::<usize>();
+    let bytes = bytes.saturating_add(reply);
     if bytes <= LARGE {
         return admit(result);
     }

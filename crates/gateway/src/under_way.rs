@@ -68,7 +68,10 @@ impl Running {
             TargetKind::Outside if live.inventory.outside(name.as_str()).is_none() => {
                 return Err("its target is a host of the inventory now".to_owned());
             }
-            TargetKind::Outside | TargetKind::Gateway => action.target,
+            TargetKind::Upstream if !self.is_offered(gateway) => {
+                return Err("its tool is not offered any more".to_owned());
+            }
+            TargetKind::Outside | TargetKind::Gateway | TargetKind::Upstream => action.target,
         };
         let allowed = decide(gateway, live, principal, action).map_err(|denial| denial.reason)?;
         if !allowed.obligations().approvals.is_empty() {
@@ -78,6 +81,13 @@ impl Running {
             Some(address) => Err(format!("`{address}` may not be dialled any more")),
             None => Ok(()),
         }
+    }
+
+    /// Whether the upstream still has the tool, with the same tier.
+    fn is_offered(&self, gateway: &Gateway) -> bool {
+        let Some((upstream, name)) = self.action.tool.upstream() else { return false };
+        let tool = gateway.upstreams.tool_of(upstream, name);
+        tool.is_some_and(|tool| tool.spec().tier == self.action.tier)
     }
 
     /// Who asked, as declared now, if what they proved it with still counts.

@@ -35,8 +35,11 @@ impl Digest {
 
 /// What this principal sees now.
 pub(crate) fn view(gateway: &Gateway, live: &Live, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
-    let tools =
-        gateway.visible_tools(live, at.principal(), *at.inner()).map(|tool| tool.spec().name.as_str());
+    let tools = gateway.visible_tools(live, at.principal(), *at.inner());
+    let tools = tools.iter().map(|tool| match tool.definition() {
+        Some(definition) => &*definition.own,
+        None => tool.spec().name.as_str(),
+    });
     let resources = gateway.listed_resources(live, at.principal());
     let listed =
         resources.iter().flat_map(|resource| [resource.uri.as_str(), &resource.title, &resource.description]);

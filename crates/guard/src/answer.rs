@@ -6,9 +6,9 @@ use model::{Answer, ErrorCode, Failure, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::cap::MAX_DEPTH;
-use crate::rich;
 use crate::visible::{has_deceptive, make_visible};
 use crate::{Guarded, Report, Scanner};
+use crate::{reply, rich};
 
 /// Whether any raw byte or value of a result holds a leased secret.
 pub(crate) fn result_holds(scanner: &Scanner, result: &Result<Outcome, Failure>) -> bool {
@@ -20,6 +20,7 @@ pub(crate) fn result_holds(scanner: &Scanner, result: &Result<Outcome, Failure>)
                     .iter()
                     .any(|(key, value)| scanner.finds(key.as_bytes()) || value_holds(scanner, value))
                 || rich::outcome_holds(scanner, outcome)
+                || outcome.reply.as_ref().is_some_and(|reply| reply::holds(scanner, reply))
                 || matches!(&outcome.exit, Some(model::Exit::Signal(name)) if scanner.finds(name.as_bytes()))
         }
         Err(failure) => [Some(failure.message()), failure.hint(), failure.vendor()]
@@ -59,12 +60,13 @@ pub(crate) fn withheld() -> Guarded<Answer> {
 
 /// Makes every deceptive character of an answer visible.
 pub(crate) fn neutralise(answer: Answer, report: &mut Report) -> Answer {
-    let Answer { text, structured, is_error, content, turn } = answer;
+    let Answer { text, structured, is_error, content, turn, reply } = answer;
     let text = neutralise_text(text, report);
     let structured =
         if is_plain(&structured, 0) { structured } else { neutralise_value(structured, 0, report) };
     let (content, turn) = rich::neutralise(content, turn, report);
-    Answer { text, structured, is_error, content, turn }
+    let reply = reply.map(|reply| reply::neutralise(reply, report));
+    Answer { text, structured, is_error, content, turn, reply }
 }
 
 /// The whole as JSON text (numbers, keys, neighbours) and every string by itself (what a reader gets).
@@ -73,7 +75,7 @@ pub(crate) fn value_holds(scanner: &Scanner, value: &Value) -> bool {
         && (scanner.finds(value.to_string().as_bytes()) || any_string(value, &|text| scanner.finds(text)))
 }
 
-fn any_string(value: &Value, found: &impl Fn(&[u8]) -> bool) -> bool {
+pub(crate) fn any_string(value: &Value, found: &impl Fn(&[u8]) -> bool) -> bool {
     match value {
         Value::String(text) => found(text.as_bytes()),
         Value::Array(items) => items.iter().any(|item| any_string(item, found)),

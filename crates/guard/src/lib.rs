@@ -7,6 +7,7 @@ mod answer;
 mod cap;
 mod forms;
 mod pem;
+mod reply;
 mod rich;
 mod scanner;
 mod stream;
@@ -14,6 +15,7 @@ mod visible;
 
 use model::{Answer, Failure, Outcome};
 
+pub use reply::visible_json;
 pub use scanner::Scanner;
 pub use stream::{StreamScanner, Withheld};
 pub use visible::{has_deceptive, is_deceptive};
@@ -81,7 +83,9 @@ impl Guard {
             return answer::withheld();
         }
         let mut report = Report::default();
-        let result = result.map(|outcome| cap::cap(outcome, output_limit, &mut report));
+        let result = result
+            .and_then(|outcome| reply::cap(outcome, output_limit, &mut report))
+            .map(|outcome| cap::cap(outcome, output_limit, &mut report));
         let rendered = render(result);
         if answer::answer_holds(scanner, &rendered) {
             return answer::withheld();

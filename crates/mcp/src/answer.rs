@@ -15,7 +15,7 @@ use crate::Gate;
 use crate::ask::{Ask, CallAsk, ProtocolAsk};
 use crate::notices;
 use crate::peer::{Talk, Unanswered};
-use crate::reply::{ProtocolReply, Reply};
+use crate::reply::{Offers, ProtocolReply, Reply};
 
 /// How often a running call tells how many bytes have come, at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -96,7 +96,9 @@ fn unlisted(why: Unlisted) -> Reply {
 fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolReply {
     let peer = asker.talk.peer.as_ref();
     match ask {
-        ProtocolAsk::Initialize(version, _) => ProtocolReply::Initialized(version),
+        ProtocolAsk::Initialize(version, _) => {
+            ProtocolReply::Initialized(version, Offers::at(asker.endpoint))
+        }
         ProtocolAsk::Nothing => ProtocolReply::Nothing,
         ProtocolAsk::SetLevel(level) => {
             if let Some(peer) = peer {
@@ -118,7 +120,7 @@ fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolRe
             }
             ProtocolReply::Nothing
         }
-        ProtocolAsk::Discover => ProtocolReply::Discovered,
+        ProtocolAsk::Discover => ProtocolReply::Discovered(Offers::at(asker.endpoint)),
         ProtocolAsk::ListResourceTemplates => ProtocolReply::ResourceTemplates(gate.templates()),
     }
 }
@@ -179,6 +181,7 @@ async fn call(
         cancel: cancel.clone(),
         abilities: talk.abilities,
         input,
+        forward: ask.forward.clone(),
         ..ToolCall::new(*endpoint, ask.name.clone(), ask.arguments.clone())
     };
     let gate = Arc::clone(&conversation.gate);

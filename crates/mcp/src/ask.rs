@@ -1,7 +1,10 @@
 //! What a request wants, read whole before anything happens.
 
-use gateway::{Completing, CompletionOf, Input};
-use model::{Abilities, LogLevel};
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use gateway::{Completing, CompletionOf, Endpoint, Input};
+use model::{Abilities, Forward, LogLevel, UpstreamName};
 use serde_json::value::RawValue;
 use wire::{Cursor, Era, ListenParams, Method, Params, ProtocolVersion, RequestMeta, RpcError};
 
@@ -53,19 +56,24 @@ pub(crate) struct CallAsk {
     pub(crate) progress: Option<Box<RawValue>>,
     /// What the client answered to questions.
     pub(crate) input: Input,
+    /// What is sent on, if this may be the tool of an upstream.
+    pub(crate) forward: Option<Forward>,
 }
 
 impl Ask {
     /// Reads a request of this era.
     pub(crate) fn read(
-        method: &str,
+        request: &wire::Request<'_>,
         params: &Params<'_>,
         meta: &RequestMeta<'_>,
         era: Era,
+        endpoint: Endpoint,
     ) -> Result<Self, RpcError> {
-        let Some(method) = Method::parse(method, era) else {
-            return Err(RpcError::MethodNotFound(RpcError::piece(method)));
-        };
+        let not_found = || RpcError::MethodNotFound(RpcError::piece(&request.method));
+        let method = Method::parse(&request.method, era).ok_or_else(not_found)?;
+        if matches!(endpoint, Endpoint::Upstream(_)) && !passes_on(method) {
+            return Err(not_found());
+        }
         Ok(match method {
             Method::Initialize => {
                 let initialize = params.initialize()?;
@@ -89,7 +97,7 @@ impl Ask {
             Method::ListResources => Self::ListResources(params.list()?.cursor),
             Method::ListPrompts => Self::ListPrompts(params.list()?.cursor),
             Method::ReadResource => Self::ReadResource(params.read_resource()?.uri.into_owned()),
-            Method::CallTool => Self::Call(CallAsk::read(params, meta, era)?),
+            Method::CallTool => Self::Call(CallAsk::read(params, meta, era)?.sent_on(request, endpoint)),
             Method::GetPrompt => Self::Prompt(CallAsk::read(params, meta, era)?),
             Method::Complete => {
                 let wire::CompleteParams { of, argument, written } = params.complete()?;
@@ -105,6 +113,17 @@ impl Ask {
 }
 
 impl CallAsk {
+    /// With what goes on to an upstream: always where there is nothing else, and for names that have a prefix.
+    fn sent_on(self, request: &wire::Request<'_>, endpoint: Endpoint) -> Self {
+        let faithful = matches!(endpoint, Endpoint::Upstream(_));
+        let prefixed = faithful || self.name.contains(UpstreamName::SEPARATOR);
+        let Some(params) = request.raw_params().filter(|_| prefixed) else { return self };
+        let Ok(act) = wire::without_meta(params.get()) else { return self };
+        let whole: Arc<str> = params.get().into();
+        let act = if let Cow::Owned(act) = act { act.into() } else { Arc::clone(&whole) };
+        Self { forward: Some(Forward { params: whole, act, faithful }), ..self }
+    }
+
     /// A legacy client answers questions as requests of their own, so what a modern one sends along is not read.
     fn read(params: &Params<'_>, meta: &RequestMeta<'_>, era: Era) -> Result<Self, RpcError> {
         let call = params.call()?;
@@ -120,7 +139,29 @@ impl CallAsk {
             arguments: call.arguments.map(ToOwned::to_owned),
             progress: meta.progress_token()?.map(|token| token.to_owned_json()),
             input,
+            forward: None,
         })
+    }
+}
+
+/// What an upstream's own endpoint answers.
+fn passes_on(method: Method) -> bool {
+    match method {
+        Method::Initialize
+        | Method::Ping
+        | Method::SetLevel
+        | Method::Discover
+        | Method::ListTools
+        | Method::CallTool
+        | Method::Listen => true,
+        Method::ListResources
+        | Method::ListResourceTemplates
+        | Method::ReadResource
+        | Method::ListPrompts
+        | Method::GetPrompt
+        | Method::Complete
+        | Method::Subscribe
+        | Method::Unsubscribe => false,
     }
 }
 

@@ -42,6 +42,8 @@ pub trait Gate: Send + Sync + 'static {
     ) -> Result<Recorded<Vec<String>>, Unlisted>;
     /// The shapes of resource addresses.
     fn templates(&self) -> Vec<TemplateListing>;
+    /// Whether there is anything at an endpoint.
+    fn serves(&self, endpoint: Endpoint) -> bool;
     /// What a principal sees now.
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View;
     /// Told whenever something else is in force.
@@ -110,6 +112,10 @@ impl Gate for Gateway {
 
     fn templates(&self) -> Vec<TemplateListing> {
         Gateway::templates(self)
+    }
+
+    fn serves(&self, endpoint: Endpoint) -> bool {
+        Gateway::serves(self, endpoint)
     }
 
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {

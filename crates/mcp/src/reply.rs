@@ -3,14 +3,16 @@
 //! A [`Reply`] is either of the protocol itself, whose variants have no room for what a target said, or a value
 //! that the journal has recorded. There is no third kind.
 
-use gateway::{PromptListing, Recorded, ResourceListing, TemplateListing, ToolList};
-use model::{Ability, Answer, ResourceContent, Turn, Void};
+use std::borrow::Cow;
+
+use gateway::{Endpoint, PromptListing, Recorded, ResourceListing, TemplateListing, ToolList};
+use model::{Ability, Answer, ReplyKind, ResourceContent, Turn, Void};
 use serde_json::Value;
 use wire::{
     Caching, CallResult, Capabilities, Complete, ContentBlock, Cursor, Discover, Dress, EmptyResult, Era,
     GetPrompt, Initialize, InputRequired, ListPrompts, ListResourceTemplates, ListResources, ListTools,
-    ListingCapability, PlainCapability, PromptMessage, ProtocolVersion, ReadResource, RequestId,
-    ResourceContents, ResourceTemplate, RpcError, ServerInfo,
+    ListedTool, ListingCapability, PlainCapability, PromptMessage, ProtocolVersion, ReadResource, RequestId,
+    ResourceContents, ResourceTemplate, RpcError, ServerInfo, Verbatim,
 };
 
 /// What may be sent.
@@ -36,15 +38,50 @@ pub(crate) enum Reply {
 /// What the front says by itself.
 pub(crate) enum ProtocolReply {
     /// The handshake's answer.
-    Initialized(ProtocolVersion),
+    Initialized(ProtocolVersion, Offers),
     /// Done, nothing to say.
     Nothing,
     /// Versions and capabilities.
-    Discovered,
+    Discovered(Offers),
     /// The shapes of resource addresses, which are texts of this program.
     ResourceTemplates(Vec<TemplateListing>),
     /// It did not work out; the words are ours or the client's own.
     Failed(RpcError),
+}
+
+/// What there is at an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offers {
+    /// Tools, resources, prompts: ours.
+    Everything,
+    /// The tools of one upstream.
+    Tools,
+}
+
+impl Offers {
+    pub(crate) fn at(endpoint: Endpoint) -> Self {
+        match endpoint {
+            Endpoint::Upstream(_) => Self::Tools,
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => Self::Everything,
+        }
+    }
+
+    fn capabilities(self) -> Capabilities {
+        match self {
+            Self::Everything => CAPABILITIES,
+            Self::Tools => Capabilities {
+                resources: None,
+                prompts: None,
+                completions: None,
+                logging: None,
+                ..CAPABILITIES
+            },
+        }
+    }
+
+    fn instructions(self) -> Option<&'static str> {
+        (self == Self::Everything).then_some(INSTRUCTIONS)
+    }
 }
 
 /// A reply as bytes.
@@ -88,7 +125,10 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
     let (outcome, message) = match &reply {
         Reply::Protocol(reply) => return send_protocol(reply, id, era),
         Reply::Call(answer) => {
-            let Answer { text, structured, is_error, content, turn } = answer.inner();
+            let Answer { text, structured, is_error, content, turn, reply } = answer.inner();
+            if let Some(reply) = reply {
+                return send_forwarded(reply, id, era);
+            }
             if let Some(sent) = send_turn(turn, text, id, era) {
                 return sent;
             }
@@ -119,7 +159,7 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         }
         Reply::Tools(list, cursor) => match tools_page(list.inner(), cursor.as_ref()) {
             None => return failed(Some(id), &no_such_cursor(), era),
-            Some((page, next)) => (Outcome::Done, write_tools(&page, next, id, era)),
+            Some((page, next)) => (Outcome::Done, write_tools(&page, list.inner().alone, next, id, era)),
         },
         Reply::Resources(list, cursor) => {
             match Cursor::page(cursor.as_ref(), list.inner(), PAGE, |resource| resource.uri.as_str()) {
@@ -137,6 +177,25 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         },
     };
     written(outcome, message, id, era)
+}
+
+/// An upstream's own answer, as the guard let it through.
+fn send_forwarded(reply: &model::Reply, id: RequestId<'_>, era: Era) -> Sent {
+    let result = |outcome| {
+        let json = match era {
+            Era::Modern if !reply.says_its_type => wire::with_result_type(&reply.json),
+            Era::Modern | Era::Legacy => Cow::Borrowed(&*reply.json),
+        };
+        Sent { message: wire::write_forwarded(id, "result", &json), status: 200, outcome }
+    };
+    match reply.kind {
+        ReplyKind::Done => result(Outcome::Done),
+        ReplyKind::ToolError => result(Outcome::ToolError),
+        ReplyKind::ProtocolError(code) => {
+            let message = wire::write_forwarded(id, "error", &reply.json);
+            Sent { message, status: wire::status_of(code, era), outcome: Outcome::ProtocolError }
+        }
+    }
 }
 
 /// For an answer that is not the call's end: questions, or why the call was void.
@@ -173,22 +232,22 @@ fn send_protocol(reply: &ProtocolReply, id: RequestId<'_>, era: Era) -> Sent {
     let (caching, dress) = (Caching::never(era), Dress::new(era, SERVER));
     let message = match reply {
         ProtocolReply::Failed(error) => return failed(Some(id), error, era),
-        ProtocolReply::Initialized(version) => wire::write_result(
+        ProtocolReply::Initialized(version, offers) => wire::write_result(
             id,
             &Initialize {
                 protocol_version: version.as_str(),
-                capabilities: CAPABILITIES,
+                capabilities: offers.capabilities(),
                 server_info: SERVER,
-                instructions: Some(INSTRUCTIONS),
+                instructions: offers.instructions(),
             },
         ),
         ProtocolReply::Nothing => wire::write_result(id, &EmptyResult { dress }),
-        ProtocolReply::Discovered => wire::write_result(
+        ProtocolReply::Discovered(offers) => wire::write_result(
             id,
             &Discover {
                 supported_versions: ProtocolVersion::ALL_TEXTS,
-                capabilities: CAPABILITIES,
-                instructions: Some(INSTRUCTIONS),
+                capabilities: offers.capabilities(),
+                instructions: offers.instructions(),
                 caching,
                 dress,
             },
@@ -221,38 +280,51 @@ fn no_such_cursor() -> RpcError {
 }
 
 /// Schemas are built per listing: a listing is rare, and keeping them would hold what a reload may change.
-type Page<'l> = Vec<(&'l gateway::ToolSpec, Value)>;
+type Page<'l> = Vec<(&'l dyn gateway::Tool, Value)>;
 
 fn tools_page<'l>(list: &'l ToolList, cursor: Option<&Cursor>) -> Option<(Page<'l>, Option<Cursor>)> {
-    let (page, next) = Cursor::page(cursor, &list.0, PAGE, |tool| tool.spec().name.as_str())?;
-    Some((page.iter().map(|tool| (tool.spec(), tool.spec().input.to_json())).collect(), next))
+    let (page, next) = Cursor::page(cursor, &list.tools, PAGE, |tool| tool.spec().name.as_str())?;
+    let schema = |tool: &dyn gateway::Tool| match tool.definition() {
+        Some(_) => Value::Null,
+        None => tool.spec().input.to_json(),
+    };
+    Some((page.iter().map(|tool| (&**tool, schema(&**tool))).collect(), next))
 }
 
 fn write_tools(
     page: &Page<'_>,
+    alone: bool,
     next: Option<Cursor>,
     id: RequestId<'_>,
     era: Era,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let tools: Vec<wire::Tool<'_>> = page
+    let tools: Vec<ListedTool<'_>> = page
         .iter()
-        .map(|(spec, input_schema)| wire::Tool {
-            name: spec.name.as_str(),
-            title: spec.title,
-            description: spec.description,
-            input_schema,
-            output_schema: Some(&spec.output),
-            annotations: wire::Annotations {
-                read_only_hint: spec.annotations.read_only,
-                destructive_hint: spec.annotations.destructive,
-                idempotent_hint: spec.annotations.idempotent,
-                open_world_hint: spec.annotations.open_world,
-            },
+        .map(|(tool, schema)| match tool.definition() {
+            Some(theirs) if alone => ListedTool::Theirs(Verbatim(&theirs.own)),
+            Some(theirs) => ListedTool::Theirs(Verbatim(&theirs.offered)),
+            None => ListedTool::Ours(Box::new(ours(tool.spec(), schema))),
         })
         .collect();
     let next_cursor = next.map(|next| next.to_text());
     let (caching, dress) = (Caching::never(era), Dress::new(era, SERVER));
     wire::write_result(id, &ListTools { tools: &tools, next_cursor, caching, dress })
+}
+
+fn ours<'l>(spec: &'l gateway::ToolSpec, input_schema: &'l Value) -> wire::Tool<'l> {
+    wire::Tool {
+        name: spec.name.as_str(),
+        title: &spec.title,
+        description: &spec.description,
+        input_schema,
+        output_schema: Some(&spec.output),
+        annotations: wire::Annotations {
+            read_only_hint: spec.annotations.read_only,
+            destructive_hint: spec.annotations.destructive,
+            idempotent_hint: spec.annotations.idempotent,
+            open_world_hint: spec.annotations.open_world,
+        },
+    }
 }
 
 fn write_resources(

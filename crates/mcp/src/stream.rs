@@ -217,7 +217,7 @@ impl Stream {
         let params = request.params().map_err(legacy)?;
         let meta = params.meta().map_err(legacy)?;
         let era = wire::decide_stream(&request.method, &meta).map_err(|error| (error, Era::Modern))?;
-        let ask = Ask::read(&request.method, &params, &meta, era).map_err(|error| (error, era))?;
+        let ask = Ask::read(request, &params, &meta, era, Endpoint::All).map_err(|error| (error, era))?;
         if let Ask::Protocol(ProtocolAsk::Initialize(_, abilities)) = &ask {
             self.handshake = true;
             self.peer.set_abilities(*abilities);

@@ -1,12 +1,14 @@
 //! What a call would do, typed, before anybody has said yes to it.
 
-use serde_json::{Value, json};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::ids::write_hex;
 use crate::{
-    CommandLine, CredentialRef, End, HandleToken, LexicalPath, Limits, Redirection, SimpleCommand, Target,
-    ToolName, ToolSet, WriteMode,
+    CommandLine, CredentialRef, End, Forward, HandleToken, LexicalPath, Limits, Redirection, SimpleCommand,
+    Target, ToolName, ToolSet, WriteMode,
 };
 
 /// How much a tool can do, as its author classed it. Rules name it as `tier:read`.
@@ -55,6 +57,8 @@ pub struct Action {
     pub limits: Limits,
     /// The checked arguments as the agent gave them, for the digest and the record.
     pub arguments: Value,
+    /// For calls on upstreams: what is sent there. Their `arguments` are in it, and in the part.
+    pub forward: Option<Forward>,
 }
 
 /// One part of an action; each must be permitted by some rule.
@@ -62,6 +66,8 @@ pub struct Action {
 pub enum SubAction {
     /// The act as a whole, for tools whose caller writes no command, path or credential.
     Whole,
+    /// A call of an upstream's tool, with its arguments.
+    Upstream(Arc<Map<String, Value>>),
     /// One simple command.
     Command(SimpleCommand),
     /// A file that a redirection of a command opens.
@@ -137,6 +143,11 @@ impl Action {
             CredentialUse::Inventory => write_plain(&mut text, "inventory"),
             CredentialUse::Handle(token) => write_handle(&mut text, token),
         }
+        // The text itself: numbers that our own reading would round are told apart.
+        if let Some(forward) = &self.forward {
+            text.extend_from_slice(b",\"forward\":");
+            write_plain(&mut text, &*forward.act);
+        }
         text.extend_from_slice(b",\"joints\":");
         write_plain(&mut text, &self.command.as_ref().map(joints));
         text.extend_from_slice(b",\"kind\":");
@@ -144,6 +155,7 @@ impl Action {
         text.extend_from_slice(b",\"parts\":");
         write_list(&mut text, self.parts.iter(), |text, part| match part {
             SubAction::Whole => write_plain(text, "whole"),
+            SubAction::Upstream(_) => write_plain(text, "upstream"),
             SubAction::Command(_) | SubAction::File { .. } | SubAction::Credential { .. } => {
                 write_sorted(text, &part.describe());
             }
@@ -161,6 +173,7 @@ impl SubAction {
     fn describe(&self) -> Value {
         match self {
             Self::Whole => json!("whole"),
+            Self::Upstream(_) => json!("upstream"),
             Self::Command(command) if command.redirections.is_empty() => json!({ "command": command.words }),
             Self::Command(command) => {
                 let redirections: Vec<String> = command.redirections.iter().map(redirection).collect();

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Content, Turn};
+use crate::{Content, Reply, Turn};
 
 /// A tool's answer in both of its forms. It may be sent only as `Recorded<Answer>`.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,12 +17,21 @@ pub struct Answer {
     pub content: Vec<Content>,
     /// Whether the call ends with it.
     pub turn: Turn,
+    /// An upstream's answer: what is sent, in place of everything else here but `is_error`.
+    pub reply: Option<Reply>,
 }
 
 impl Default for Answer {
     /// No text, no fields, no failure.
     fn default() -> Self {
         let structured = Value::Object(Map::new());
-        Self { text: String::new(), structured, is_error: false, content: Vec::new(), turn: Turn::Over }
+        Self {
+            text: String::new(),
+            structured,
+            is_error: false,
+            content: Vec::new(),
+            turn: Turn::Over,
+            reply: None,
+        }
     }
 }

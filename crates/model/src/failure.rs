@@ -100,6 +100,10 @@ codes! {
     TargetTimeout = "target.timeout", Target, true;
     /// The target broke its protocol.
     TargetProtocol = "target.protocol", Target, false;
+    /// The upstream does not run, or ended while it had the call.
+    UpstreamDown = "upstream.down", Target, true;
+    /// The upstream has as many calls under way as it may have.
+    UpstreamBusy = "upstream.busy", Us, true;
     /// The source has no such credential.
     CredentialNotFound = "credential.not_found", Caller, false;
     /// The source refused to give it.

@@ -12,6 +12,12 @@ pub struct MalformedName {
     expected: &'static str,
 }
 
+impl MalformedName {
+    pub(crate) fn new(text: &str, kind: &'static str, expected: &'static str) -> Self {
+        Self { text: text.chars().take(80).collect(), kind, expected }
+    }
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $max:literal, $allowed:expr, $expected:literal) => {
         $(#[$doc])*
@@ -23,7 +29,7 @@ macro_rules! name {
             pub fn parse(text: &str) -> Result<Self, MalformedName> {
                 let allowed: fn(char) -> bool = $allowed;
                 if text.is_empty() || text.len() > $max || !text.chars().all(allowed) {
-                    return Err(MalformedName { text: text.chars().take(80).collect(), kind: $kind, expected: $expected });
+                    return Err(MalformedName::new(text, $kind, $expected));
                 }
                 Ok(Self(text.into()))
             }

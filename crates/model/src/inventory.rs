@@ -65,7 +65,7 @@ impl Inventory {
     /// The host that an action's target stands for; none for the gateway.
     pub fn reached(&self, target: &Target) -> Option<Cow<'_, Host>> {
         match target.kind {
-            TargetKind::Gateway => None,
+            TargetKind::Gateway | TargetKind::Upstream => None,
             TargetKind::Host => self.host(&target.name).map(Cow::Borrowed),
             TargetKind::Outside => Some(Cow::Owned(self.stranger(&target.name))),
         }

@@ -21,6 +21,7 @@ mod question;
 mod secret;
 mod target;
 mod time;
+mod upstream;
 
 pub use action::{Action, ActionDigest, CredentialUse, FileAccess, SubAction, Tier};
 pub use answer::Answer;
@@ -42,3 +43,4 @@ pub use question::{Abilities, Ability, Asked, ClientInput, NeedsInput, Question,
 pub use secret::{LiteralSecret, Secret};
 pub use target::{Target, TargetKind, is_host_name};
 pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};
+pub use upstream::{Forward, Reply, ReplyKind, UpstreamName};

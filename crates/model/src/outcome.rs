@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Content, NeedsInput};
+use crate::{Content, NeedsInput, Reply};
 
 /// The raw result of an execution. Nothing of it leaves the gateway before the guard has seen it.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +17,8 @@ pub struct Outcome {
     pub content: Vec<Content>,
     /// What the client must say before the tool can go on; the rest is not shown then.
     pub needs: Option<NeedsInput>,
+    /// What an upstream answered; nothing else is shown then.
+    pub reply: Option<Reply>,
 }
 
 /// One stream of bytes from a target.

@@ -14,6 +14,8 @@ pub enum TargetKind {
     Host,
     /// A machine that the inventory does not declare: nothing is known of it but the address it was asked for by.
     Outside,
+    /// A third-party MCP server.
+    Upstream,
 }
 
 impl TargetKind {
@@ -23,6 +25,7 @@ impl TargetKind {
             Self::Gateway => "gateway",
             Self::Host => "host",
             Self::Outside => "outside",
+            Self::Upstream => "upstream",
         }
     }
 }

@@ -82,7 +82,10 @@ impl Snapshot {
         for (at, part) in parts.iter().enumerate() {
             let target = match part {
                 SubAction::Credential { target, .. } => target,
-                SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => target,
+                SubAction::Whole
+                | SubAction::Upstream(_)
+                | SubAction::Command(_)
+                | SubAction::File { .. } => target,
             };
             let considered = match place.take().filter(|considered| std::ptr::eq(considered.target, target)) {
                 Some(considered) => considered,
@@ -98,7 +101,13 @@ impl Snapshot {
                         explain::denial(self, asked, &considered, (parts, at), refusal)
                     });
                 }
-                (Err(refusal), SubAction::Whole | SubAction::Command(_) | SubAction::File { .. }) => {
+                (
+                    Err(refusal),
+                    SubAction::Whole
+                    | SubAction::Upstream(_)
+                    | SubAction::Command(_)
+                    | SubAction::File { .. },
+                ) => {
                     return Err(explain::denial(self, asked, &considered, (parts, at), refusal));
                 }
             }
@@ -118,7 +127,7 @@ impl Snapshot {
         considered: &Considered<'_>,
         part: &SubAction,
     ) -> Result<Grant, Refusal> {
-        if !self.tools.contains(&asked.tool.name) {
+        if !self.knows(&asked.tool.name) {
             return Err(Refusal::UnknownTool);
         }
         let read = Part::new(part);

@@ -170,6 +170,7 @@ fn decide(snapshot: &Snapshot, case: &RawCase, facts: &CaseFacts) -> Result<Deci
         credential: CredentialUse::None,
         limits: Limits::default(),
         arguments: serde_json::Value::Null,
+        forward: None,
     };
     let address = address(case)?;
     Ok(match snapshot.authorise(&principal, action, moment, Limits::default(), &NetworkFence::default()) {

@@ -91,8 +91,11 @@ fn names(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<RuleProblem> {
 
 fn unknown(selector: &ToolSelector, vocabulary: &Vocabulary) -> Option<(String, String)> {
     match selector {
-        ToolSelector::Any | ToolSelector::AnyOperator | ToolSelector::Tier(_) => None,
-        ToolSelector::One(name) if vocabulary.knows_tool(name.as_str()) => None,
+        // Which tools an upstream has is known while it runs: what is unknown of it is a warning.
+        ToolSelector::Any | ToolSelector::AnyOperator | ToolSelector::Tier(_) | ToolSelector::Upstream(_) => {
+            None
+        }
+        ToolSelector::One(name) if name.upstream().is_some() || vocabulary.knows_tool(name.as_str()) => None,
         ToolSelector::One(name) if name.as_str().starts_with("operator:") => {
             let verbs: Vec<_> = vocabulary.verbs.iter().map(|verb| format!("`operator:{verb}`")).collect();
             Some((format!("unknown operator's verb `{name}`"), format!("the verbs are {}", verbs.join(", "))))
@@ -237,6 +240,7 @@ fn hash(rules: &[CompiledRule], files: &[CedarFile]) -> SnapshotHash {
             "reads": files(FileAccess::Read),
             "writes": files(FileAccess::Write),
             "credentials": credentials,
+            "arguments": rule.arguments.as_ref().map(|arguments| format!("{arguments:?}")),
             "networks": rule.networks.as_ref().map(|networks| format!("{networks:?}")),
             "targets": format!("{:?}", rule.targets),
             "limits": format!("{:?}", rule.limits),

@@ -121,7 +121,7 @@ fn no_rule(
     }
     let code = match part {
         SubAction::Command(_) | SubAction::File { .. } => ErrorCode::DeniedCommand,
-        SubAction::Whole | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
+        SubAction::Whole | SubAction::Upstream(_) | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
     };
     let (rule, why) = match considered.permits().find(|r| r.rule.covers(&Part::new(part))) {
         Some(r) => (Some(&r.rule), "would permit it, but its condition `when` does not hold now".to_owned()),
@@ -145,6 +145,10 @@ fn no_rule(
 fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rule>, String) {
     match part {
         SubAction::Whole => (None, String::new()),
+        SubAction::Upstream(_) => {
+            let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.arguments.is_some());
+            (rule, "is about other `arguments`".to_owned())
+        }
         SubAction::Credential { credential, .. } => {
             let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.credentials.is_some());
             (rule, format!("is about other credentials than `{credential}`"))
@@ -222,7 +226,7 @@ fn differs(pattern: &CommandPattern, command: &SimpleCommand) -> String {
 fn describe(asked: Asked<'_>, considered: &Considered<'_>, part: &SubAction) -> String {
     let target = &considered.target.name;
     match part {
-        SubAction::Whole => format!("`{}` on `{target}`", asked.tool.name),
+        SubAction::Whole | SubAction::Upstream(_) => format!("`{}` on `{target}`", asked.tool.name),
         SubAction::Command(command) => {
             format!("the command `{}` on `{target}`", shorten(&command::simple(command)))
         }

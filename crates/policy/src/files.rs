@@ -61,10 +61,8 @@ impl Reach {
     ) -> Self {
         Self {
             principal: principal_reach(facts, principal),
-            action: std::iter::once(facts.action(tool.name.as_str()))
-                .chain(facts.action_groups(tool))
-                .collect(),
-            target: target.map(|target| target_reach(facts, target)).unwrap_or_default(),
+            action: std::iter::once(facts.action_of(tool)).chain(facts.action_groups(tool)).collect(),
+            target: target.map(|target| resource_reach(facts, tool, target)).unwrap_or_default(),
         }
     }
 }
@@ -72,6 +70,15 @@ impl Reach {
 fn principal_reach(facts: &Facts, principal: &Principal) -> Vec<EntityUid> {
     let groups = principal.groups.iter().map(|group| facts.group(group.as_str()));
     std::iter::once(facts.principal(principal)).chain(groups).collect()
+}
+
+/// The tool of an upstream lies in its target.
+fn resource_reach(facts: &Facts, tool: &ToolFacts, target: &Target) -> Vec<EntityUid> {
+    let whole = target_reach(facts, target);
+    match tool.name.upstream() {
+        Some(_) => std::iter::once(facts.resource(tool, target)).chain(whole).collect(),
+        None => whole,
+    }
 }
 
 fn target_reach(facts: &Facts, target: &Target) -> Vec<EntityUid> {

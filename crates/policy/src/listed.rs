@@ -8,6 +8,9 @@ use model::{GroupName, Principal, PrincipalId, ToolName};
 use crate::ToolFacts;
 use crate::rule::PrincipalSelector;
 
+/// So many are kept; then it begins anew: upstreams can offer ever new names.
+const MOST: usize = 4096;
+
 /// For each tool the principals that rules name for it.
 #[derive(Default)]
 pub(crate) struct Listed {
@@ -37,6 +40,9 @@ impl Listed {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = tools.get(&tool.name).filter(|known| known.tool == *tool) {
             return Arc::clone(known);
+        }
+        if tools.len() >= MOST {
+            tools.clear();
         }
         let (permitted, forbidden) = work_out();
         let listing = Arc::new(Listing { tool: tool.clone(), permitted, forbidden });

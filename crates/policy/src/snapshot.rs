@@ -76,7 +76,7 @@ impl Snapshot {
     ///
     /// Decides what is listed, and in the pipeline whether a tool exists for this principal at all.
     pub fn visible(&self, principal: &Principal, tool: &ToolFacts) -> bool {
-        if !self.tools.contains(&tool.name) {
+        if !self.knows(&tool.name) {
             return false;
         }
         let built_in = BUILT_IN.contains(&tool.name.as_str());
@@ -89,19 +89,29 @@ impl Snapshot {
         permitted && !forbidden
     }
 
+    /// Whether a tool exists. Those of upstreams come and go, whatever the rules were compiled with.
+    pub(crate) fn knows(&self, tool: &ToolName) -> bool {
+        self.tools.contains(tool) || tool.upstream().is_some()
+    }
+
     /// Whom rules permit a tool somewhere, and whom they forbid it everywhere.
     fn listing(&self, tool: &ToolFacts, built_in: bool) -> (Whose, Whose) {
         let rules = |effect: Effect| {
             let of_tool = move |rule: &&Rule| rule.effect == effect && rule.names_tool(tool);
             self.rules.iter().map(|compiled| &compiled.rule).filter(of_tool)
         };
+        let upstream = tool.name.upstream().map(|(upstream, _)| Target::upstream(upstream));
         let everywhere = |rule: &&Rule| {
             let all = |expr: &TargetExpr| {
-                expr.is_any() || (built_in && expr.matches(&Target::gateway(), rule.effect))
+                expr.is_any()
+                    || (built_in && expr.matches(&Target::gateway(), rule.effect))
+                    || upstream.as_ref().is_some_and(|target| expr.matches(target, rule.effect))
             };
             rule.is_about_everything() && rule.when.is_none() && rule.targets.iter().any(all)
         };
-        let permitted = Whose::new(rules(Effect::Permit).flat_map(|rule| &rule.principals));
+        // A tool of an upstream acts on that upstream alone.
+        let here = |rule: &&Rule| upstream.as_ref().is_none_or(|target| rule.names_target(target));
+        let permitted = Whose::new(rules(Effect::Permit).filter(here).flat_map(|rule| &rule.principals));
         let forbids = rules(Effect::Forbid).filter(everywhere);
         (permitted, Whose::new(forbids.flat_map(|rule| &rule.principals)))
     }

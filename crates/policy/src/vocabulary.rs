@@ -1,8 +1,8 @@
 //! The names rules may use, and the names that are merely known.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{GroupName, PrincipalId, Target, Tier, ToolName, ToolSet};
+use model::{GroupName, PrincipalId, Target, Tier, ToolName, ToolSet, UpstreamName};
 
 /// What exists outside of the rules. Unknown tools, sets and verbs are errors; the others are warnings.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Vocabulary {
     pub groups: BTreeSet<GroupName>,
     /// Targets of the inventory; the gateway need not be among them.
     pub targets: Vec<Target>,
+    /// Upstreams, each with the tools that may be used of it; `None` is all.
+    pub upstreams: BTreeMap<UpstreamName, Option<BTreeSet<String>>>,
 }
 
 /// What policy needs to know of a tool.

@@ -349,7 +349,10 @@ fn credentials_are_narrowed_to_the_permitted_targets() {
             .iter()
             .map(|part| match part {
                 SubAction::Credential { target, .. } => target.name.to_string(),
-                SubAction::Whole | SubAction::Command(_) | SubAction::File { .. } => panic!("{part:?}"),
+                SubAction::Whole
+                | SubAction::Upstream(_)
+                | SubAction::Command(_)
+                | SubAction::File { .. } => panic!("{part:?}"),
             })
             .collect()
     };

@@ -29,4 +29,6 @@ mod redirections;
 #[cfg(test)]
 mod shells;
 #[cfg(test)]
+mod upstreams;
+#[cfg(test)]
 mod world;

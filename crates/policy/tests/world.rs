@@ -39,6 +39,9 @@ pub(crate) fn vocabulary() -> Vocabulary {
             target("db1", &["production", "payment"]),
             target("lab", &[]),
         ],
+        upstreams: [("github", Some(["get_issue".to_owned(), "push".to_owned()].into())), ("files", None)]
+            .map(|(name, tools)| (model::UpstreamName::parse(name).unwrap(), tools))
+            .into(),
     }
 }
 
@@ -95,6 +98,7 @@ pub(crate) fn action(name: &str, host: &str, parts: Vec<SubAction>) -> Action {
         credential: CredentialUse::None,
         limits: Limits::default(),
         arguments: serde_json::Value::Null,
+        forward: None,
     }
 }
 

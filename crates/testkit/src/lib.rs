@@ -31,6 +31,7 @@ mod reference;
 mod scripted_sshd;
 mod sshd;
 mod tls;
+mod upstream;
 
 pub use account::{Account, Closed};
 pub use agent::SshAgent;
@@ -51,3 +52,4 @@ pub use reference::ReferenceServer;
 pub use scripted_sshd::{ScriptedSshd, ScriptedSshdOptions, Sticks};
 pub use sshd::{Shell, Sshd, SshdOptions};
 pub use tls::{PfxForm, TestCa, TestCertificate};
+pub use upstream::UpstreamServer;

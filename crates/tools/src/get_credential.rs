@@ -86,6 +86,7 @@ impl Tool for GetCredential {
             credential: CredentialUse::None,
             limits: Limits::default(),
             arguments: Value::Object(arguments.clone()),
+            forward: None,
         })
     }
 

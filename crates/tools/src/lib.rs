@@ -17,6 +17,7 @@ mod session;
 mod spec;
 mod ssh_execute;
 mod ssh_plan;
+mod upstreams;
 mod whoami;
 
 pub use answers::{denied, failed};
@@ -25,4 +26,5 @@ pub use desk::{Desk, DryRun};
 pub use offer::{CompletionOf, Offer, PromptArgument, PromptListing, ResourceListing, TemplateListing};
 pub use schema::{Field, Kind, Schema};
 pub use session::{HostRun, HostShell, Notices, SubEvents};
-pub use spec::{Annotations, Scene, Tool, ToolRun, ToolSpec};
+pub use spec::{Annotations, Definition, Scene, Tool, ToolRun, ToolSpec};
+pub use upstreams::{NoUpstreams, UpstreamHealth, Upstreams};

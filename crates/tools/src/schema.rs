@@ -7,6 +7,8 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
     fields: Vec<Field>,
+    /// Somebody else's, who checks it.
+    theirs: Option<Value>,
 }
 
 /// One argument.
@@ -36,11 +38,19 @@ pub enum Kind {
 impl Schema {
     /// An object with these fields.
     pub fn new(fields: Vec<Field>) -> Self {
-        Self { fields }
+        Self { fields, theirs: None }
+    }
+
+    /// The schema of an upstream's tool: it is published as it is, and the upstream checks it.
+    pub fn of_upstream(schema: Value) -> Self {
+        Self { fields: Vec::new(), theirs: Some(schema) }
     }
 
     /// The JSON Schema (2020-12) that is published.
     pub fn to_json(&self) -> Value {
+        if let Some(theirs) = &self.theirs {
+            return theirs.clone();
+        }
         let properties: Map<String, Value> =
             self.fields.iter().map(|field| (field.name.to_owned(), field.to_json())).collect();
         let required: Vec<&str> = self.fields.iter().filter(|f| f.required).map(|f| f.name).collect();
@@ -54,6 +64,9 @@ impl Schema {
 
     /// Checks arguments; a failure names the path and what was expected, never more than 80 characters of the value.
     pub fn check(&self, arguments: &Map<String, Value>) -> Result<(), Failure> {
+        if self.theirs.is_some() {
+            return Ok(());
+        }
         if let Some(unknown) =
             arguments.keys().find(|key| !self.fields.iter().any(|field| field.name == *key))
         {

@@ -1,6 +1,7 @@
 //! What every tool has.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,9 +25,9 @@ pub struct ToolSpec {
     /// Its tier.
     pub tier: Tier,
     /// A short title for people.
-    pub title: &'static str,
+    pub title: Cow<'static, str>,
     /// One or two sentences for the agent.
-    pub description: &'static str,
+    pub description: Cow<'static, str>,
     /// What it takes.
     pub input: Schema,
     /// What its structured answer looks like, as JSON Schema 2020-12.
@@ -50,8 +51,22 @@ impl ToolSpec {
             credential: CredentialUse::None,
             limits: Limits::default(),
             arguments,
+            forward: None,
         }
     }
+}
+
+/// A tool's definition as its upstream wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Byte for byte, for clients of that upstream alone.
+    pub own: Arc<str>,
+    /// The upstream's name for it.
+    pub own_name: Arc<str>,
+    /// With the name that it has among all tools, and with what deceives a reader made visible.
+    pub offered: Arc<str>,
+    /// That name: the tool's own one name, or as much of it as clients take.
+    pub offered_name: Arc<str>,
 }
 
 /// Hints for clients, derived from the tier and corrected per tool. No decision rests on them.
@@ -152,6 +167,11 @@ pub trait Tool: Send + Sync {
 
     /// Does it.
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure>;
+
+    /// How an upstream wrote it down, if it is the tool of one.
+    fn definition(&self) -> Option<&Definition> {
+        None
+    }
 
     /// Shows a success. Failures are shown alike for all tools, by [`crate::failed`].
     fn render(&self, action: &Action, outcome: Outcome) -> Answer;

@@ -78,6 +78,7 @@ impl Tool for SshExecute {
             credential,
             limits: Limits { timeout, ..Limits::default() },
             arguments: Value::Object(arguments.clone()),
+            forward: None,
         })
     }
 

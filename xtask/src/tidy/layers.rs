@@ -29,13 +29,15 @@ const CLOCKS: &[&str] = &["crates/gateway/src/clock.rs", "xtask/src/clock.rs"];
 const CLOCK_CODE: &[&str] = &["clock_gettime", "SystemTime", "getrandom", "OsRng", "SysRng", "thread_rng"];
 
 /// Where secrets may be opened. `config` and `gateway` never see one.
-const EXPOSING: &[&str] = &["crates/connector-ssh/src/", "crates/guard/src/", "crates/sources/src/"];
+const EXPOSING: &[&str] =
+    &["crates/connector-ssh/src/", "crates/guard/src/", "crates/sources/src/", "crates/upstream/src/"];
 
 /// Packages that know MCP's JSON.
 const MCP: &[&str] = &["wire", "mcp", "upstream", "testkit", "xtask"];
 
 /// Concrete parts that only the application names, and the package that defines each.
-const CONCRETE: &[(&str, &str)] = &[("SqliteStore", "store"), ("SshConnector", "connector-ssh")];
+const CONCRETE: &[(&str, &str)] =
+    &[("SqliteStore", "store"), ("SshConnector", "connector-ssh"), ("UpstreamPool", "upstream")];
 
 /// Checks every Rust file.
 pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) {

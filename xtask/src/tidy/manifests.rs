@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sources", &["broker", "model"]),
     ("tools", &["broker", "model", "policy"]),
     ("connector-ssh", &["broker", "model", "policy", "tools"]),
+    ("upstream", &["broker", "guard", "model", "policy", "tools", "wire"]),
     ("gateway", &["audit", "broker", "guard", "model", "policy", "store", "tools"]),
     ("mcp", &["gateway", "model", "wire"]),
     ("testkit", &["model"]),

@@ -24,7 +24,7 @@ const STAGES: &[&str] = &[
 const ONLY_HERE: &[&str] = &["journal.begin(", "broker.lease(", "broker.release("];
 
 /// Packages where somebody could go around the pipeline.
-const AROUND: &[&str] = &["gateway", "mcp", "tools", "connector-ssh", "portcullis"];
+const AROUND: &[&str] = &["gateway", "mcp", "tools", "connector-ssh", "upstream", "portcullis"];
 
 /// Checks the pipeline and its surroundings.
 pub(crate) fn check(workspace: &Workspace, findings: &mut Findings) {

@@ -114,5 +114,6 @@ fn action(command: &str) -> anyhow::Result<Action> {
         credential: CredentialUse::Inventory,
         limits: Limits::default(),
         arguments: Value::Null,
+        forward: None,
     })
 }

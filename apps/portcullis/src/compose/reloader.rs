@@ -12,8 +12,9 @@ use connector_ssh::SshConnector;
 use gateway::{Gateway, Live};
 use model::{Host, PrincipalId, TargetName};
 use serde_json::{Map, json};
+use upstream::UpstreamPool;
 
-use super::translate;
+use super::{translate, upstreams};
 use crate::place::Place;
 use crate::verbs::{By, InForce, Reload, Reloaded};
 
@@ -31,6 +32,7 @@ pub(crate) struct Reloader {
     pub(super) gateway: Arc<OnceLock<Weak<Gateway>>>,
     pub(super) broker: Arc<Broker>,
     pub(super) connector: Arc<SshConnector>,
+    pub(super) upstreams: Arc<UpstreamPool>,
     pub(super) in_force: Arc<ArcSwap<InForce>>,
     pub(super) surroundings: translate::Surroundings,
     pub(super) journal: Journal,
@@ -58,6 +60,7 @@ impl Reloader {
         let live = translate::live(&loaded, snapshot);
         self.connector.configure(translate::ssh(&loaded));
         self.broker.configure(sources.clone(), translate::handles(&loaded));
+        self.upstreams.configure(upstreams::settings(&loaded));
         let touched = touched(&self.in_force.load().loaded, &loaded, &live);
         let network = live.network.clone();
         let warnings = loaded.warnings.iter().cloned().chain(doubts).collect();

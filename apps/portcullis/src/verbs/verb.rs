@@ -55,8 +55,8 @@ impl<A: Act + 'static> Verb<A> {
             name: self::name(name),
             set: set(),
             tier,
-            title,
-            description,
+            title: title.into(),
+            description: description.into(),
             input: Schema::new(fields),
             output: json!({ "type": "object" }),
             annotations: Annotations::of(tier),
@@ -84,6 +84,7 @@ impl<A: Act> Tool for Verb<A> {
             credential,
             limits: Limits::default(),
             arguments: Value::Object(arguments.clone()),
+            forward: None,
         })
     }
 

@@ -41,4 +41,5 @@ mod ssh_logins;
 mod strangers;
 mod tls;
 mod together;
+mod upstreams;
 mod whole_way;

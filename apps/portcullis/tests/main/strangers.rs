@@ -2,7 +2,7 @@
 
 use mcp::{ROUTES, RouteOf};
 use serde_json::{Value, json};
-use testkit::{Era, HttpAnswer, HttpClient, McpFailure, Portcullis};
+use testkit::{Era, HttpAnswer, HttpClient, McpFailure, Portcullis, UpstreamServer};
 
 use crate::environment::Installed;
 use crate::site::Site;
@@ -65,6 +65,8 @@ impl<'a> Knock<'a> {
 fn with_metrics() -> Site {
     let site = Site::new();
     site.installed.edit("portcullis.toml", "metrics = \"off\"", "metrics = \"127.0.0.1:0\"");
+    let upstream = UpstreamServer::ScriptedLegacy.toml("an-upstream");
+    site.installed.append("portcullis.toml", &format!("{upstream}tools = []\n"));
     site
 }
 

@@ -56,6 +56,7 @@ pub(crate) fn permit(tier: Tier) -> Permit {
         credential: CredentialUse::None,
         limits: Limits::default(),
         arguments: json!({ "host": "web1", "command": COMMAND }),
+        forward: None,
     };
     Permit::for_test(principal(), action, Limits::default(), Fences::default())
 }

@@ -111,6 +111,7 @@ impl World {
             credential,
             limits: Limits::default(),
             arguments: serde_json::json!({}),
+            forward: None,
         };
         let call = CallId::new([self.calls.fetch_add(1, Ordering::SeqCst); 16]);
         crate::intended_for_test(call, who, action, Limits::default())

@@ -159,7 +159,7 @@ fn prefix(text: &str) -> Result<String, Wrong> {
 }
 
 /// The first is the program: a relative path, unlike a bare name, starts at the folder of the file.
-fn argument(at: usize, node: &Node<'_>) -> Option<String> {
+pub(super) fn argument(at: usize, node: &Node<'_>) -> Option<String> {
     let text =
         node.read(|text| if text.contains('\0') { Err("an argument cannot hold a NUL") } else { Ok(text) })?;
     if at > 0 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ENV, FILE, OUTSIDE_KEY, SYSTEMD, ccp};
+use super::{ENV, FILE, OUTSIDE_KEY, SYSTEMD, ccp, upstream};
 use crate::shape::{Key, Kind, Variants, Word, key, later, later_word, word};
 
 pub(crate) const ROOT: &[Key] = &[
@@ -31,6 +31,7 @@ pub(crate) const ROOT: &[Key] = &[
     key("listen", Kind::Table(LISTEN), "Where clients connect."),
     key("principal", Kind::List(&Kind::Table(PRINCIPAL)), "Who may connect; one table each."),
     key("credential_source", Kind::List(&Kind::Variants(&SOURCE)), "Where credentials come from; one table each."),
+    key("upstream", Kind::List(&Kind::Table(upstream::UPSTREAM)), "Third-party MCP servers behind the gate; one table each."),
     key("handles", Kind::Table(HANDLES), "Handles that `get_credential` gives out."),
     key("ssh", Kind::Table(SSH), "SSH connections."),
     key("network", Kind::Table(NETWORK), "Which addresses may be dialled, checked on the resolved address at the dial."),
@@ -46,7 +47,6 @@ pub(crate) const ROOT: &[Key] = &[
     later("skills"),
     later("runbooks"),
     later("telemetry"),
-    later("upstream"),
 ];
 
 const COMPAT: &[Word] =

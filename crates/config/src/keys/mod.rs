@@ -4,6 +4,7 @@ mod ccp;
 pub(crate) mod configuration;
 pub(crate) mod inventory;
 pub(crate) mod rules;
+mod upstream;
 
 use crate::shape::{Key, Kind, key};
 

@@ -13,7 +13,7 @@ const RULE: &[Key] = &[
     key(
         "allow",
         Kind::List(&Kind::Text),
-        "What the rule permits: tool names, `set:NAME`, `tier:read`, `operator:VERB`, `*`. A rule has either `allow` or `forbid`.",
+        "What the rule permits: tool names, `set:NAME`, `tier:read`, `UPSTREAM__TOOL`, `upstream:NAME`, `operator:VERB`, `*`. A rule has either `allow` or `forbid`.",
     ),
     key("forbid", Kind::List(&Kind::Text), "What the rule forbids, in the same words; wins over every `allow`."),
     key("principals", Kind::List(&Kind::Text), "Who: ids, `group:NAME`, `*`.").required(),
@@ -36,6 +36,12 @@ const RULE: &[Key] = &[
         .or("in `allow`: none; in `forbid`: any"),
     key("credentials", Kind::List(&Kind::Text), "Credentials that `get_credential` may issue handles for: `SOURCE:SAFE/OBJECT` with `*`, or `**`.")
         .or("in `allow`: none; in `forbid`: any"),
+    key(
+        "arguments",
+        Kind::Named(&Kind::List(&Kind::Text)),
+        "What arguments of upstreams' tools may be, by path: `{ repo = [\"acme/*\"], \"options.mode\" = [\"read\"] }`. `*` is any characters but `/`, `**` alone any value. A rule with it is about tools of upstreams only.",
+    )
+    .or("any"),
     key("networks", Kind::Table(NETWORKS), "Networks that what this rule permits may dial, checked at the dial; of several permitting rules each must admit the address.").or("all that `[network]` admits"),
     key("limits", Kind::Table(LIMITS), "What bounds calls that this rule permits; the smallest of several rules wins.").or("`[limits]`"),
     key("approval", Kind::Table(APPROVAL), "Humans who must say yes first. Approvers cannot be configured yet, so such a rule ends in `approval.required`."),
@@ -43,7 +49,6 @@ const RULE: &[Key] = &[
     later("statements"),
     later("cmdlets"),
     later("paths"),
-    later("arguments"),
 ];
 
 const NETWORKS: &[Key] = &[

@@ -36,8 +36,8 @@ fn compile(loaded: &Loaded) -> Result<(Snapshot, Vec<String>), String> {
 fn the_complete_files_compile() {
     let loaded = full().load().unwrap();
     let (snapshot, _) = compile(&loaded).unwrap();
-    assert_eq!(snapshot.rule_names().count(), 4);
-    assert_eq!(loaded.rules().count(), 4);
+    assert_eq!(snapshot.rule_names().count(), 5);
+    assert_eq!(loaded.rules().count(), 5);
 }
 
 #[test]

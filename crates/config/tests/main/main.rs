@@ -15,4 +15,5 @@ mod reload;
 mod right;
 mod schema;
 mod starter;
+mod upstreams;
 mod wrong;

@@ -59,7 +59,7 @@ fn structure() {
             (
                 "colour = 1",
                 &[
-                    "1:1 colour: unknown key | known here: inventory, policy, state, watch, compat, insecure, listen, principal, credential_source, handles, ssh, network, limits, audit, log",
+                    "1:1 colour: unknown key | known here: inventory, policy, state, watch, compat, insecure, listen, principal, credential_source, upstream, handles, ssh, network, limits, audit, log",
                 ],
             ),
             (
@@ -124,7 +124,6 @@ fn what_comes_later_is_refused_by_name() {
                 "[telemetry]\notlp = \"http://collector:4318\"",
                 &["1:2 telemetry: comes with a later version of Portcullis"],
             ),
-            ("[[upstream]]\nname = \"github\"", &["1:3 upstream: comes with a later version of Portcullis"]),
             (
                 "compat = [\"ssh-orchestrator\", \"x\"]",
                 &[
@@ -225,12 +224,11 @@ fn what_comes_later_in_rules() {
     check(
         "policy/ops.toml",
         &[(
-            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nstatements = []\ncmdlets = []\npaths = []\narguments = {}",
+            "[[rule]]\nname = \"r\"\nallow = [\"*\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\nstatements = []\ncmdlets = []\npaths = []",
             &[
                 "policy/ops.toml 6:1 rule[0].statements: comes with a later version of Portcullis",
                 "policy/ops.toml 7:1 rule[0].cmdlets: comes with a later version of Portcullis",
                 "policy/ops.toml 8:1 rule[0].paths: comes with a later version of Portcullis",
-                "policy/ops.toml 9:1 rule[0].arguments: comes with a later version of Portcullis",
             ],
         )],
     );

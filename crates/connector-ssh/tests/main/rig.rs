@@ -253,6 +253,7 @@ impl Call {
             credential,
             limits: Limits::default(),
             arguments: serde_json::json!({}),
+            forward: None,
         };
         let principal = Principal {
             id: PrincipalId::parse("tester").unwrap(),

@@ -142,7 +142,7 @@ impl Operators {
                 Unlisted::OverRate => Failure::new(ErrorCode::DeniedRate, unlisted.to_string()),
             })?
             .into_inner()
-            .0;
+            .tools;
         let names: Vec<&str> = tools.iter().map(|tool| tool.spec().name.as_str()).collect();
         let text = if names.is_empty() { "no tools".to_owned() } else { names.join("\n") };
         let listed: Vec<Value> = tools.iter().map(|tool| listing(tool.spec())).collect();

@@ -106,6 +106,7 @@ impl Harness {
             verbs: Vec::new(),
             offer: None,
             seal,
+            upstreams: Arc::new(tools::NoUpstreams),
             shell: Arc::clone(&shell) as _,
             clock: Arc::clone(&clock) as _,
             meter: Arc::new(AuthFailureMeter::new()),
@@ -184,7 +185,7 @@ impl Harness {
     pub(crate) async fn tools(&self, principal: &str) -> Vec<String> {
         let list =
             self.gateway.list_tools(self.who(principal).with(Endpoint::All)).await.unwrap().into_inner();
-        list.0.iter().map(|tool| tool.spec().name.to_string()).collect()
+        list.tools.iter().map(|tool| tool.spec().name.to_string()).collect()
     }
 
     pub(crate) async fn resource(&self, principal: &str, uri: &str) -> Option<String> {

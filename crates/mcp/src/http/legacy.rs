@@ -18,7 +18,7 @@ use super::refuse::Refused;
 use crate::ask::{Ask, ProtocolAsk};
 use crate::listen::{Listener, Wants};
 use crate::peer::{Peer, Talk};
-use crate::reply::{self, ProtocolReply, Reply};
+use crate::reply::{self, Offers, ProtocolReply, Reply};
 use crate::session::{Found, NoSession, Session};
 
 /// A request of a version with sessions.
@@ -31,7 +31,7 @@ pub(super) async fn request(
 ) -> Result<Response<Body>, Refused> {
     let failed = |error: &RpcError| answered(reply::failed(Some(request.id), error, Era::Legacy));
     if request.method == "initialize" {
-        return match Ask::read(&request.method, params, meta, Era::Legacy) {
+        return match Ask::read(request, params, meta, Era::Legacy, exchange.endpoint) {
             Ok(Ask::Protocol(ProtocolAsk::Initialize(version, abilities))) => {
                 initialize(&exchange, request, version, abilities).await
             }
@@ -43,7 +43,7 @@ pub(super) async fn request(
         Ok(session) => session,
         Err(error) => return Ok(failed(&error)),
     };
-    let ask = match Ask::read(&request.method, params, meta, Era::Legacy) {
+    let ask = match Ask::read(request, params, meta, Era::Legacy, exchange.endpoint) {
         Ok(ask) => ask,
         Err(error) => return Ok(failed(&error)),
     };
@@ -177,7 +177,7 @@ async fn initialize(
     })?;
     // Waited for, so that a client that begins sessions for ever goes no faster than the journal.
     Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone()).await;
-    let reply = Reply::Protocol(ProtocolReply::Initialized(version));
+    let reply = Reply::Protocol(ProtocolReply::Initialized(version, Offers::at(exchange.endpoint)));
     let mut response = answered(reply::send(reply, request.id, Era::Legacy));
     let value = HeaderValue::try_from(id).map_err(|_| Refused::Unavailable)?;
     response.headers_mut().insert(HeaderName::from_static(name::SESSION_ID), value);

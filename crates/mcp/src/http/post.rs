@@ -81,7 +81,7 @@ impl Exchange<'_> {
             return legacy::request(self, request, &params, &meta, version).await;
         }
         let ask = wire::check_standard_headers(&headers, &request.method, &params)
-            .and_then(|()| Ask::read(&request.method, &params, &meta, Era::Modern));
+            .and_then(|()| Ask::read(request, &params, &meta, Era::Modern, self.endpoint));
         match ask {
             Ok(ask) => Ok(self.answer_modern(ask, request, &meta).await),
             Err(error) => failed(error, Era::Modern),

@@ -42,6 +42,8 @@ pub const ROUTES: &[(RouteOf, &[&str], &str, bool)] = &[
     (RouteOf::Mcp, &["POST", "GET", "DELETE"], "/mcp/cyberark", false),
     (RouteOf::Mcp, &["POST", "GET", "DELETE"], "/mcp/ssh", false),
     (RouteOf::Mcp, &["POST", "GET", "DELETE"], "/mcp/gateway", false),
+    // Any upstream: its name is known to those who are known.
+    (RouteOf::Mcp, &["POST", "GET", "DELETE"], "/mcp/an-upstream", false),
     (RouteOf::Metrics, &["GET", "HEAD"], "/metrics", true),
 ];
 
@@ -76,6 +78,10 @@ async fn serve_mcp(
         None => return Err(Refused::NotFound),
     };
     let who = authenticate(shared, peer, client, request.headers())?;
+    // Strangers do not learn which upstreams there are.
+    if !shared.gate.serves(endpoint) {
+        return Err(Refused::NotFound);
+    }
     match *request.method() {
         Method::POST => post::post(shared, who, endpoint, request, under_way).await,
         Method::GET => legacy::listen(shared, &who, endpoint, request.headers(), under_way),

@@ -153,7 +153,7 @@ impl Gate for TestGate {
     ) -> Result<Recorded<ToolList>, Unlisted> {
         let catalogue = tools::Catalogue::new();
         let served = catalogue.tools().filter(|tool| at.inner().serves(tool.spec().set.as_str())).cloned();
-        Ok(Recorded::for_test(ToolList(served.collect())))
+        Ok(Recorded::for_test(ToolList { tools: served.collect(), alone: false }))
     }
 
     async fn list_resources(
@@ -208,6 +208,10 @@ impl Gate for TestGate {
     fn templates(&self) -> Vec<TemplateListing> {
         let (uri_template, name, description) = ("test://{n}", "n", "One number.");
         vec![TemplateListing { uri_template, name, description, mime_type: "text/plain" }]
+    }
+
+    fn serves(&self, endpoint: Endpoint) -> bool {
+        !matches!(endpoint, Endpoint::Upstream(_))
     }
 
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {

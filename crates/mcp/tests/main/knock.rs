@@ -58,7 +58,6 @@ async fn what_is_not_there_is_not_there_for_anybody() {
         "/mcp/fleet",
         "/mcp/database",
         "/mcp/powershell",
-        "/mcp/github",
         "/MCP",
         "/mcpx",
         "/metrics",
@@ -73,6 +72,9 @@ async fn what_is_not_there_is_not_there_for_anybody() {
         assert_eq!(response.status, 404, "{path}");
         assert_eq!(response.header("www-authenticate"), None, "{path}");
     }
+    // Which upstreams there are, strangers do not learn.
+    assert_eq!(served.send(&Request::bare("GET", "/mcp/github")).await.status, 401);
+    assert_eq!(served.send(&Request::new("GET", "/mcp/github")).await.status, 404);
     let mut metrics = metrics(&served).await;
     assert_eq!(metrics.ask(&Request::bare("GET", "/metrics")).await.body, "portcullis_test 1\n");
     assert_eq!(metrics.ask(&Request::bare("GET", "/mcp")).await.status, 404);

@@ -22,6 +22,7 @@ pub(crate) struct Facts {
     action: EntityTypeName,
     target: EntityTypeName,
     tag: EntityTypeName,
+    upstream_tool: EntityTypeName,
     known: Known,
     plain: Plain,
 }
@@ -38,6 +39,7 @@ impl Facts {
             action: name(names::ACTION)?,
             target: name(names::TARGET)?,
             tag: name(names::TAG)?,
+            upstream_tool: name(names::UPSTREAM_TOOL)?,
             known: Known::default(),
             plain: Plain::default(),
         })
@@ -51,12 +53,28 @@ impl Facts {
         uid(&self.group, name)
     }
 
+    /// What a tool is an action as.
+    pub(crate) fn action_of(&self, tool: &ToolFacts) -> EntityUid {
+        self.action(match tool.name.upstream() {
+            Some(_) => names::UPSTREAM_CALL,
+            None => tool.name.as_str(),
+        })
+    }
+
     pub(crate) fn action(&self, name: &str) -> EntityUid {
         uid(&self.action, name)
     }
 
     pub(crate) fn target(&self, target: &Target) -> EntityUid {
         uid(&self.target, target.name.as_str())
+    }
+
+    /// What a tool acts on: the target, or a tool that lies in it.
+    pub(crate) fn resource(&self, tool: &ToolFacts, target: &Target) -> EntityUid {
+        match tool.name.upstream() {
+            Some((upstream, tool)) => uid(&self.upstream_tool, &format!("{upstream}/{tool}")),
+            None => self.target(target),
+        }
     }
 
     pub(crate) fn tag(&self, name: &str) -> EntityUid {
@@ -67,6 +85,9 @@ impl Facts {
     pub(crate) fn action_groups(&self, tool: &ToolFacts) -> Vec<EntityUid> {
         if is_operator(&tool.name) {
             return vec![self.action(names::ALL_VERBS)];
+        }
+        if tool.name.upstream().is_some() {
+            return vec![self.action(names::ALL_TOOLS)];
         }
         let (set, tier) = (format!("set:{}", tool.set), format!("tier:{}", tool.tier.as_str()));
         vec![self.action(names::ALL_TOOLS), self.action(&set), self.action(&tier)]
@@ -82,8 +103,8 @@ impl Facts {
         self.known.scene(principal, tool, target, || {
             Ok(Scene {
                 principal: self.principal(principal),
-                action: self.action(tool.name.as_str()),
-                resource: self.target(target),
+                action: self.action_of(tool),
+                resource: self.resource(tool, target),
                 entities: self.build(principal, tool, target)?,
             })
         })
@@ -94,7 +115,8 @@ impl Facts {
         let name = HashMap::from([("name".to_owned(), text(principal.id.as_str()))]);
         let principal = Entity::new(self.principal(principal), name, groups).map_err(|e| e.to_string())?;
         let parents: HashSet<_> = self.action_groups(tool).into_iter().collect();
-        let action = Entity::new_no_attrs(self.action(tool.name.as_str()), parents);
+        let action = Entity::new_no_attrs(self.action_of(tool), parents);
+        let tool_at_upstream = tool.name.upstream().map(|(_, tool)| tool);
         let tags = target.tags.iter().map(|tag| self.tag(tag)).collect();
         let mut attributes = HashMap::from([
             ("name".to_owned(), text(target.name.as_str())),
@@ -103,7 +125,13 @@ impl Facts {
         if let Some(address) = &target.address {
             attributes.insert("address".to_owned(), text(address));
         }
-        let target = Entity::new(self.target(target), attributes, tags).map_err(|e| e.to_string())?;
+        if let Some(name) = tool_at_upstream {
+            attributes.insert("tool".to_owned(), text(name));
+        }
+        let parents: HashSet<_> =
+            if tool_at_upstream.is_some() { [self.target(target)].into() } else { tags };
+        let target =
+            Entity::new(self.resource(tool, target), attributes, parents).map_err(|e| e.to_string())?;
         Entities::from_entities([principal, action, target], None).map_err(|e| e.to_string())
     }
 
@@ -120,6 +148,7 @@ impl Facts {
             // The one context that has nothing of the call in it.
             SubAction::Whole if matched.is_empty() => self.plain.of(moment, || context(part, moment, &[]))?,
             SubAction::Whole
+            | SubAction::Upstream(_)
             | SubAction::Command(_)
             | SubAction::File { .. }
             | SubAction::Credential { .. } => context(part, moment, &matched)?,
@@ -157,6 +186,7 @@ fn context(part: &SubAction, moment: Moment, matched: &[&str]) -> Result<Context
     let mut pairs = vec![("matched".to_owned(), matched), ("time".to_owned(), time)];
     let kind = match part {
         SubAction::Whole => "whole",
+        SubAction::Upstream(_) => "upstream",
         SubAction::Command(command) => {
             pairs.push(("command".to_owned(), command_record(command)?));
             "command"

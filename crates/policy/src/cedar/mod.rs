@@ -19,6 +19,10 @@ pub(crate) mod names {
     pub(crate) const ACTION: &str = "Action";
     pub(crate) const TARGET: &str = "Target";
     pub(crate) const TAG: &str = "Tag";
+    /// `UPSTREAM/TOOL`, in the target that the upstream is.
+    pub(crate) const UPSTREAM_TOOL: &str = "UpstreamTool";
+    /// The action that every tool of an upstream is: which one is the resource.
+    pub(crate) const UPSTREAM_CALL: &str = "UpstreamCall";
     /// In it: every tool that agents are offered.
     pub(crate) const ALL_TOOLS: &str = "tool:*";
     /// In it: every verb of operators.

@@ -16,6 +16,9 @@ use crate::vocabulary::BUILT_IN;
 /// What Cedar says when it does not take the schema: a defect, or a name that cannot be an action.
 pub(crate) fn schema(vocabulary: &Vocabulary) -> Result<Schema, String> {
     let mut actions: BTreeMap<String, Value> = BTreeMap::new();
+    let applies = json!({ "principalTypes": [names::PRINCIPAL], "resourceTypes": [names::UPSTREAM_TOOL], "context": { "type": "Context" } });
+    let every_tool = json!([{ "id": names::ALL_TOOLS }]);
+    actions.insert(names::UPSTREAM_CALL.to_owned(), json!({ "memberOf": every_tool, "appliesTo": applies }));
     let mut groups: BTreeSet<String> = [names::ALL_TOOLS, names::ALL_VERBS].map(str::to_owned).into();
     let mut add = |name: &str, parents: Vec<String>| {
         let members: Vec<Value> = parents.iter().map(|parent| json!({ "id": parent })).collect();
@@ -57,6 +60,10 @@ fn entity_types() -> Value {
             })),
         },
         (names::TAG): {},
+        (names::UPSTREAM_TOOL): {
+            "memberOfTypes": [names::TARGET],
+            "shape": record(&json!({ "name": text(), "kind": text(), "tool": text() })),
+        },
     })
 }
 

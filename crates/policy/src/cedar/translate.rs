@@ -26,6 +26,7 @@ pub(crate) fn rule_policy(rule: &Rule, id: &str) -> Result<Policy, String> {
             json!({ "op": "All" })
         }
     };
+    conditions.extend(upstream_condition(rule));
     conditions.extend(any_of(rule.targets.iter().map(target_condition)));
     // A rule that forbids everything need not be matched outside of Cedar.
     let by_address = rule.targets.iter().any(TargetExpr::names_outside);
@@ -80,6 +81,8 @@ fn action(rule: &Rule) -> Value {
         entities.push(match selector {
             ToolSelector::Any if rule.effect == Effect::Forbid => return json!({ "op": "All" }),
             ToolSelector::Any => uid(names::ACTION, names::ALL_TOOLS),
+            ToolSelector::Upstream(_) => uid(names::ACTION, names::UPSTREAM_CALL),
+            ToolSelector::One(name) if name.upstream().is_some() => uid(names::ACTION, names::UPSTREAM_CALL),
             ToolSelector::One(name) => uid(names::ACTION, name.as_str()),
             ToolSelector::Set(set) => uid(names::ACTION, &format!("set:{set}")),
             ToolSelector::Tier(tier) => uid(names::ACTION, &format!("tier:{}", tier.as_str())),
@@ -87,6 +90,38 @@ fn action(rule: &Rule) -> Value {
         });
     }
     json!({ "op": "in", "entities": entities })
+}
+
+/// Which tools of upstreams are meant: they all are one action.
+fn upstream_condition(rule: &Rule) -> Option<Value> {
+    let mut any = false;
+    let mut tools = Vec::new();
+    for selector in &rule.tools {
+        match selector {
+            ToolSelector::Any => any = true,
+            ToolSelector::Upstream(upstream) => {
+                tools.push(binary("in", var("resource"), entity(names::TARGET, upstream.as_str())));
+            }
+            ToolSelector::One(name) => tools.extend(name.upstream().map(|(upstream, tool)| {
+                let tool = format!("{upstream}/{tool}");
+                binary("==", var("resource"), entity(names::UPSTREAM_TOOL, &tool))
+            })),
+            ToolSelector::Set(_) | ToolSelector::Tier(_) | ToolSelector::AnyOperator => {}
+        }
+    }
+    let other =
+        json!({ "!": { "arg": binary("==", var("action"), entity(names::ACTION, names::UPSTREAM_CALL)) } });
+    let others = rule.tools.iter().any(|selector| !is_upstreams(selector));
+    let meant = tools.into_iter().reduce(|left, right| binary("||", left, right)).filter(|_| !any)?;
+    Some(if others { binary("||", other, meant) } else { meant })
+}
+
+fn is_upstreams(selector: &ToolSelector) -> bool {
+    match selector {
+        ToolSelector::Upstream(_) => true,
+        ToolSelector::One(name) => name.upstream().is_some(),
+        ToolSelector::Any | ToolSelector::Set(_) | ToolSelector::Tier(_) | ToolSelector::AnyOperator => false,
+    }
 }
 
 /// `None` when nothing is narrowed: some alternative is always true.
@@ -124,7 +159,7 @@ fn factor_condition(factor: &TargetFactor) -> Option<Value> {
     match factor {
         TargetFactor::Any => None,
         TargetFactor::Alias(name) => {
-            Some(binary("==", var("resource"), entity(names::TARGET, name.as_str())))
+            Some(binary("in", var("resource"), entity(names::TARGET, name.as_str())))
         }
         TargetFactor::Tag(tag) => Some(binary("in", var("resource"), entity(names::TAG, tag))),
         TargetFactor::Aliases(star) => {
@@ -169,6 +204,9 @@ fn annotations(rule: &Rule) -> Value {
     }
     if let Some(credentials) = &rule.credentials {
         note("credentials", listed(credentials.iter().map(ToString::to_string).collect()));
+    }
+    if let Some(arguments) = &rule.arguments {
+        note("arguments", arguments.to_string());
     }
     if rule.targets.iter().any(TargetExpr::names_outside) {
         let written = rule.raw.targets.iter().flatten();

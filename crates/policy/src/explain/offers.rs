@@ -30,7 +30,9 @@ impl Offers<'_> {
         let candidates = match self.parts.get(self.at) {
             Some(SubAction::Command(denied)) => self.commands(denied),
             Some(SubAction::File { access, path }) => self.files(*access, path),
-            Some(SubAction::Whole | SubAction::Credential { .. }) | None => Vec::new(),
+            Some(SubAction::Whole | SubAction::Upstream(_) | SubAction::Credential { .. }) | None => {
+                Vec::new()
+            }
         };
         let approvals = self.approvals();
         let mut offered: Vec<String> = Vec::new();
@@ -64,7 +66,10 @@ impl Offers<'_> {
         let before = self.parts.get(..self.at).unwrap_or_default();
         let Some(command) = before.iter().rev().find_map(|part| match part {
             SubAction::Command(command) => Some(command),
-            SubAction::Whole | SubAction::File { .. } | SubAction::Credential { .. } => None,
+            SubAction::Whole
+            | SubAction::Upstream(_)
+            | SubAction::File { .. }
+            | SubAction::Credential { .. } => None,
         }) else {
             return Vec::new();
         };
@@ -98,7 +103,10 @@ impl Offers<'_> {
                 let mut patterns = rule.commands.iter().chain(&rule.opaque).flatten();
                 patterns.any(|pattern| pattern.is_about(program(command)))
             }
-            SubAction::Whole | SubAction::File { .. } | SubAction::Credential { .. } => false,
+            SubAction::Whole
+            | SubAction::Upstream(_)
+            | SubAction::File { .. }
+            | SubAction::Credential { .. } => false,
         };
         let about = |r: &&CompiledRule| {
             self.parts.iter().any(|part| names(&r.rule, part) || r.rule.covers_widely(&Part::new(part)))

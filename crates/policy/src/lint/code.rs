@@ -46,6 +46,10 @@ codes! {
     PermitsNothing = "permits-nothing",
     /// `name:` that no network bounds.
     NameUnbounded = "name-unbounded",
+    /// No upstream has this name.
+    UnknownUpstream = "unknown-upstream",
+    /// The upstream's `tools` does not list the tool.
+    UnlistedTool = "unlisted-tool",
     /// A key without a tool that it binds.
     UnusedKey = "unused-key",
     /// A `forbid` names an option, which may have another spelling.

@@ -5,6 +5,7 @@ mod pairs;
 mod shadow;
 #[cfg(test)]
 mod tests;
+mod upstreams;
 
 use std::collections::BTreeSet;
 
@@ -31,6 +32,7 @@ pub(crate) fn lint(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<LintWarning> 
         opaque(rule, &mut found);
         files(rule, &mut found);
         parts(rule, vocabulary, &mut found);
+        upstreams::lint(rule, vocabulary, &mut found);
     }
     pairs::lint(rules, vocabulary, &mut found);
     found.warnings.sort_by_key(|warning| warning.place);
@@ -238,7 +240,8 @@ fn parts(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
     let useful = others
         || (executes && (rule.commands.is_some() || rule.opaque.is_some()))
         || (credentials && rule.credentials.is_some());
-    if rule.effect == Effect::Permit && !useful && !rule.tools.iter().any(is_operators) {
+    let elsewhere = rule.tools.iter().any(|selector| is_operators(selector) || upstreams::names(selector));
+    if rule.effect == Effect::Permit && !useful && !elsewhere {
         let message = "the rule permits nothing: its tools need `commands` or `credentials`".to_owned();
         found.warn(
             rule,
@@ -264,7 +267,7 @@ fn is_operators(selector: &ToolSelector) -> bool {
     match selector {
         ToolSelector::AnyOperator => true,
         ToolSelector::One(name) => is_operator(name),
-        ToolSelector::Any | ToolSelector::Set(_) | ToolSelector::Tier(_) => false,
+        ToolSelector::Any | ToolSelector::Upstream(_) | ToolSelector::Set(_) | ToolSelector::Tier(_) => false,
     }
 }
 

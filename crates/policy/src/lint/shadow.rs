@@ -5,6 +5,7 @@
 use model::FileAccess;
 
 use super::is_operators;
+use super::upstreams::names as names_upstreams;
 use crate::Vocabulary;
 use crate::command::CommandPattern;
 use crate::path::PathPattern;
@@ -111,9 +112,22 @@ fn covers_scope(wide: &Rule, narrow: &Rule, vocabulary: &Vocabulary) -> bool {
     let target = |expr: &TargetExpr| {
         wide.targets.iter().any(|other| expr.is_within(narrow.effect, other, wide.effect))
     };
+    // One is not within another only because both speak of arguments.
+    let arguments = wide.arguments.is_none() || wide.arguments == narrow.arguments;
     principals
+        && arguments
         && narrow.targets.iter().all(target)
         && narrow.tools.iter().all(|selector| covers_tools(wide, narrow, selector, vocabulary))
+}
+
+/// Whether one names the upstream that has the other.
+fn holds(whole: &ToolSelector, one: &ToolSelector) -> bool {
+    match (whole, one) {
+        (ToolSelector::Upstream(upstream), ToolSelector::One(tool)) => {
+            tool.upstream().is_some_and(|(of, _)| of == *upstream)
+        }
+        _ => false,
+    }
 }
 
 /// Tools that a set or tier holds are looked up; operators' verbs are no tools, so they go by what is written.
@@ -121,8 +135,12 @@ fn covers_tools(wide: &Rule, narrow: &Rule, selector: &ToolSelector, vocabulary:
     let verbs = is_operators(selector) || (*selector == ToolSelector::Any && narrow.effect == Effect::Forbid);
     let any = wide.tools.contains(&ToolSelector::Any);
     let of_this = |tool: &&crate::ToolFacts| selector.matches(tool, narrow.effect);
+    // What upstreams have is not known here: their tools go by what is written, too.
+    let upstreams =
+        names_upstreams(selector) || (*selector == ToolSelector::Any && !vocabulary.upstreams.is_empty());
     wide.tools.contains(selector)
+        || (names_upstreams(selector) && wide.tools.iter().any(|other| holds(other, selector)))
         || (any && (!verbs || wide.effect == Effect::Forbid))
         || (is_operators(selector) && wide.tools.contains(&ToolSelector::AnyOperator))
-        || (!verbs && vocabulary.tools.iter().filter(of_this).all(|tool| wide.names_tool(tool)))
+        || (!verbs && !upstreams && vocabulary.tools.iter().filter(of_this).all(|tool| wide.names_tool(tool)))
 }

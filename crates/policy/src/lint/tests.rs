@@ -27,6 +27,11 @@ fn vocabulary() -> Vocabulary {
             tags: BTreeSet::from(["web".to_owned()]),
             address: None,
         }],
+        upstreams: [(
+            model::UpstreamName::parse("github").unwrap(),
+            Some(BTreeSet::from(["get".to_owned()])),
+        )]
+        .into(),
     }
 }
 

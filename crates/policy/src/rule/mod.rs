@@ -1,5 +1,6 @@
 //! Rules: who, which tools, where, which commands and credentials, and what must be met before.
 
+mod arguments;
 mod networks;
 mod parse;
 mod raw;
@@ -14,7 +15,9 @@ use model::{
     CredentialPattern, CredentialRef, FileAccess, GroupName, LexicalPath, Limits, Principal, RuleName,
     SubAction, Target,
 };
+use serde_json::{Map, Value};
 
+pub(crate) use arguments::Arguments;
 pub(crate) use parse::bracket_depth;
 pub use raw::{RawApproval, RawLimits, RawNetworks, RawRule, RawRules};
 pub(crate) use selectors::{Factor, PrincipalSelector, TargetExpr, TargetFactor, ToolSelector, is_operator};
@@ -36,6 +39,7 @@ pub struct Rule {
     pub(crate) reads: Option<Vec<PathPattern>>,
     pub(crate) writes: Option<Vec<PathPattern>>,
     pub(crate) credentials: Option<Vec<CredentialPattern>>,
+    pub(crate) arguments: Option<Arguments>,
     pub(crate) networks: Option<NetworkFence>,
     pub(crate) limits: Limits,
     pub(crate) approval: Option<Approval>,
@@ -62,12 +66,13 @@ pub(crate) struct Approval {
 /// A Cedar expression in Cedar's JSON form, as Cedar's own parser read it.
 #[derive(Debug, Clone)]
 pub(crate) struct Condition {
-    pub(crate) json: serde_json::Value,
+    pub(crate) json: Value,
 }
 
 /// A part of an action as rules read it.
 pub(crate) enum Part<'a> {
     Whole,
+    Upstream(&'a Map<String, Value>),
     Command(Reading<'a>),
     File(FileAccess, &'a LexicalPath),
     Credential(&'a CredentialRef),
@@ -77,6 +82,7 @@ impl<'a> Part<'a> {
     pub(crate) fn new(part: &'a SubAction) -> Self {
         match part {
             SubAction::Whole => Self::Whole,
+            SubAction::Upstream(arguments) => Self::Upstream(arguments),
             SubAction::Command(command) => Self::Command(Reading::new(command)),
             SubAction::File { access, path } => Self::File(*access, path),
             SubAction::Credential { credential, .. } => Self::Credential(credential),
@@ -87,7 +93,7 @@ impl<'a> Part<'a> {
     pub(crate) fn opaque(&self) -> Option<&'static str> {
         match self {
             Self::Command(reading) => reading.opaque,
-            Self::Whole | Self::File(..) | Self::Credential(_) => None,
+            Self::Whole | Self::Upstream(_) | Self::File(..) | Self::Credential(_) => None,
         }
     }
 }
@@ -138,8 +144,13 @@ impl Rule {
         if self.effect == Effect::Forbid {
             return self.is_about_everything() || self.covers_widely(part);
         }
+        // A rule that speaks of upstreams' arguments speaks of nothing else.
+        if self.arguments.is_some() && !matches!(part, Part::Upstream(_)) {
+            return false;
+        }
         match part {
             Part::Whole => true,
+            Part::Upstream(arguments) => self.arguments.as_ref().is_none_or(|rule| rule.permit(arguments)),
             Part::Command(reading) if reading.opaque.is_some() => {
                 self.opaque.iter().flatten().any(|pattern| pattern.permits_opaque(reading))
             }
@@ -160,6 +171,7 @@ impl Rule {
     pub(crate) fn covers_widely(&self, part: &Part<'_>) -> bool {
         match part {
             Part::Whole => false,
+            Part::Upstream(arguments) => self.arguments.as_ref().is_some_and(|rule| rule.narrow(arguments)),
             Part::Command(reading) => {
                 self.commands.iter().flatten().any(|pattern| pattern.narrows(reading))
                     || self.opaque.iter().flatten().any(|pattern| pattern.narrows_opaque(reading))
@@ -184,6 +196,6 @@ impl Rule {
     pub(crate) fn is_about_everything(&self) -> bool {
         let commands = self.commands.is_none() && self.opaque.is_none();
         let files = self.reads.is_none() && self.writes.is_none();
-        commands && files && self.credentials.is_none()
+        commands && files && self.credentials.is_none() && self.arguments.is_none()
     }
 }

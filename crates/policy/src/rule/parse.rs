@@ -8,8 +8,8 @@ use serde_spanned::Spanned;
 
 use super::selectors::Refused;
 use super::{
-    Approval, Condition, Effect, PrincipalSelector, RawApproval, RawLimits, RawRule, Rule, TargetExpr,
-    ToolSelector, networks,
+    Approval, Arguments, Condition, Effect, PrincipalSelector, RawApproval, RawLimits, RawRule, Rule,
+    TargetExpr, ToolSelector, networks,
 };
 use crate::command::CommandPattern;
 use crate::path::PathPattern;
@@ -52,6 +52,7 @@ impl Rule {
             CredentialPattern::parse(text)
                 .map_err(|e| (e.to_string(), Some("write `SOURCE:SAFE/OBJECT` with `*`, or `**`".into())))
         });
+        let arguments = raw.arguments.as_ref().map(|raw| Arguments::read(raw, &mut problems));
         let networks = raw.networks.as_ref().map(|raw| networks::read(raw, &mut problems));
         let limits =
             raw.limits.as_ref().map_or_else(Limits::default, |limits| read_limits(limits, &mut problems));
@@ -69,6 +70,7 @@ impl Rule {
                 reads,
                 writes,
                 credentials,
+                arguments,
                 networks,
                 limits,
                 approval,

@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_spanned::Spanned;
 
+use super::arguments::RawArguments;
+
 /// A file of rules: `[[rule]]` tables.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -51,6 +53,9 @@ pub struct RawRule {
     /// `SOURCE:SAFE/OBJECT` patterns for `get_credential`. Missing: none in `allow`, any in `forbid`.
     #[schemars(with = "Option<Vec<String>>")]
     pub credentials: Option<Vec<Spanned<String>>>,
+    /// What arguments of upstreams' tools may be: values by path. Missing: any.
+    #[schemars(with = "Option<std::collections::BTreeMap<String, Vec<String>>>")]
+    pub arguments: Option<Spanned<RawArguments>>,
     /// Networks that what this rule permits may dial.
     #[schemars(with = "Option<RawNetworks>")]
     pub networks: Option<Spanned<RawNetworks>>,
@@ -73,9 +78,6 @@ pub struct RawRule {
     #[serde(default)]
     #[schemars(skip)]
     pub(crate) cmdlets: Option<Spanned<IgnoredAny>>,
-    #[serde(default)]
-    #[schemars(skip)]
-    pub(crate) arguments: Option<Spanned<IgnoredAny>>,
 }
 
 /// `networks = { ... }`: checked on the address that is dialled; of several permitting rules each must admit it.
@@ -139,6 +141,7 @@ impl RawRule {
             "name" => return self.name.as_ref().map(Spanned::span),
             "when" => return self.when.as_ref().map(Spanned::span),
             "networks" => return self.networks.as_ref().map(Spanned::span),
+            "arguments" => return self.arguments.as_ref().map(Spanned::span),
             "limits" => return self.limits.as_ref().map(Spanned::span),
             "approval" => return self.approval.as_ref().map(Spanned::span),
             _ => return None,
@@ -152,13 +155,8 @@ impl RawRule {
 
     /// Keys that are known and not yet built.
     pub(crate) fn later(&self) -> impl Iterator<Item = (&'static str, Range<usize>)> {
-        [
-            ("paths", &self.paths),
-            ("statements", &self.statements),
-            ("cmdlets", &self.cmdlets),
-            ("arguments", &self.arguments),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value.as_ref()?.span())))
+        [("paths", &self.paths), ("statements", &self.statements), ("cmdlets", &self.cmdlets)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_ref()?.span())))
     }
 }

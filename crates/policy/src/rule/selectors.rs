@@ -3,7 +3,9 @@
 mod within;
 
 use ipnet::IpNet;
-use model::{GroupName, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet};
+use model::{
+    GroupName, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet, UpstreamName,
+};
 
 use super::{Effect, networks};
 use crate::ToolFacts;
@@ -22,8 +24,10 @@ pub(crate) enum PrincipalSelector {
 pub(crate) enum ToolSelector {
     /// Every tool that agents are offered; in `forbid` the operators' verbs too.
     Any,
-    /// A tool or one operator's verb.
+    /// A tool, one of an upstream too, or one operator's verb.
     One(ToolName),
+    /// Every tool of an upstream.
+    Upstream(UpstreamName),
     Set(ToolSet),
     Tier(Tier),
     AnyOperator,
@@ -97,16 +101,22 @@ impl ToolSelector {
                 (format!("unknown tier `{tier}`"), Some(hint.to_owned()))
             });
         }
-        let upstream = ["upstream:", "resource:", "prompt:"].iter().any(|prefix| text.starts_with(prefix));
-        if upstream || text.contains("__") {
-            let message =
-                format!("`{text}` names something of an upstream, which comes with a later version");
+        if let Some(upstream) = text.strip_prefix("upstream:") {
+            return UpstreamName::parse(upstream).map(Self::Upstream).map_err(|e| (e.to_string(), None));
+        }
+        if ["resource:", "prompt:"].iter().any(|prefix| text.starts_with(prefix)) {
+            let message = format!("`{text}` names something of an upstream that comes with a later version");
             return Err((message, None));
         }
-        ToolName::parse(text).map(Self::One).map_err(|e| {
-            let hint = "write a tool's name, `set:NAME`, `tier:NAME`, `operator:VERB`, `operator:*` or `*`";
+        let name = ToolName::parse(text).map_err(|e| {
+            let hint = "write a tool's name, `set:NAME`, `tier:NAME`, `UPSTREAM__TOOL`, `upstream:NAME`, `operator:VERB`, `operator:*` or `*`";
             (e.to_string(), Some(hint.to_owned()))
-        })
+        })?;
+        if text.contains(UpstreamName::SEPARATOR) && name.upstream().is_none() {
+            let hint = "write `UPSTREAM__TOOL`; an upstream's name is 1 to 20 of `a-z 0-9 -`";
+            return Err((format!("`{text}` is not the tool of an upstream"), Some(hint.to_owned())));
+        }
+        Ok(Self::One(name))
     }
 
     pub(crate) fn matches(&self, tool: &ToolFacts, effect: Effect) -> bool {
@@ -114,8 +124,10 @@ impl ToolSelector {
         match self {
             Self::Any => !operator || effect == Effect::Forbid,
             Self::One(name) => *name == tool.name,
-            Self::Set(set) => !operator && *set == tool.set,
-            Self::Tier(tier) => !operator && *tier == tool.tier,
+            Self::Upstream(upstream) => tool.name.upstream().is_some_and(|(of, _)| of == *upstream),
+            // What an upstream's tools do is the upstream's word: sets and tiers are about ours.
+            Self::Set(set) => !operator && *set == tool.set && tool.name.upstream().is_none(),
+            Self::Tier(tier) => !operator && *tier == tool.tier && tool.name.upstream().is_none(),
             Self::AnyOperator => operator,
         }
     }
@@ -176,6 +188,7 @@ impl TargetExpr {
             TargetKind::Gateway => !self.is_only_negative(),
             TargetKind::Host => true,
             TargetKind::Outside => effect == Effect::Forbid || self.names_outside(),
+            TargetKind::Upstream => effect == Effect::Forbid || !self.is_only_negative(),
         }
     }
 

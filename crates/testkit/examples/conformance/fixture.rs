@@ -119,6 +119,7 @@ fn gateway(
         offer: Some(Arc::new(FixtureOffer)),
         seal: seal.expect("random bytes"),
         shell: Arc::new(NoHosts),
+        upstreams: Arc::new(tools::NoUpstreams),
         clock: Arc::clone(clock),
         meter: Arc::new(AuthFailureMeter::new()),
     });

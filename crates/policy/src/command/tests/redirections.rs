@@ -167,9 +167,10 @@ fn each_file_is_a_part_of_its_own_and_dev_null_is_none() {
         .parts()
         .filter_map(|part| match part {
             model::SubAction::File { access, path } => Some((access, path.to_string())),
-            model::SubAction::Whole | model::SubAction::Command(_) | model::SubAction::Credential { .. } => {
-                None
-            }
+            model::SubAction::Whole
+            | model::SubAction::Upstream(_)
+            | model::SubAction::Command(_)
+            | model::SubAction::Credential { .. } => None,
         })
         .collect();
     let (read, write) = (FileAccess::Read, FileAccess::Write);

@@ -1,0 +1,67 @@
+//! `[[upstream]]`: what is started, and what becomes of its events.
+
+use std::sync::Arc;
+use std::sync::{OnceLock, Weak};
+
+use async_trait::async_trait;
+use audit::{Event, Journal, Origin};
+use config::{Loaded, Setting, UpstreamConfig};
+use gateway::Gateway;
+use model::{ErrorCode, Failure, UpstreamName};
+use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
+use upstream::{EnvValue, Ledger, UpstreamPool, UpstreamSettings};
+
+/// What the configuration says of them.
+pub(super) fn settings(loaded: &Loaded) -> Vec<UpstreamSettings> {
+    loaded.configuration.upstreams.iter().map(one).collect()
+}
+
+fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
+    let value = |setting: &Setting| match setting {
+        Setting::Plain(text) => EnvValue::Plain(text.clone()),
+        Setting::Secret(location) => EnvValue::Secret(location.clone()),
+    };
+    UpstreamSettings {
+        name: upstream.name,
+        command: upstream.command.clone(),
+        env: upstream.env.iter().map(|(name, setting)| (name.clone(), value(setting))).collect(),
+        tools: upstream.tools.clone(),
+        tier: upstream.tier.clone(),
+        timeout: upstream.timeout,
+        max_concurrent: upstream.max_concurrent,
+        required: upstream.required,
+    }
+}
+
+/// The journal, for events of upstreams.
+pub(super) struct JournalLedger(pub(super) Journal);
+
+#[async_trait]
+impl Ledger for JournalLedger {
+    async fn record(
+        &self,
+        event: &'static str,
+        upstream: UpstreamName,
+        mut fields: Map<String, Value>,
+    ) -> Result<(), Failure> {
+        fields.insert("upstream".to_owned(), json!(upstream.as_str()));
+        let event = Event { event, principal: None, origin: Origin::default(), tool: None, fields };
+        self.0.event(event).await.map_err(|error| {
+            tracing::error!(%error, %upstream, "an event of an upstream could not be recorded");
+            Failure::new(ErrorCode::AuditUnavailable, "the record could not be written")
+        })
+    }
+}
+
+/// Tells clients when upstreams offer something else.
+pub(super) fn follow(chores: &mut JoinSet<()>, pool: &UpstreamPool, gateway: &Arc<OnceLock<Weak<Gateway>>>) {
+    let (mut changes, gateway) = (pool.changes(), Arc::clone(gateway));
+    chores.spawn(async move {
+        while changes.changed().await.is_ok() {
+            if let Some(gateway) = gateway.get().and_then(Weak::upgrade) {
+                gateway.offer_changed();
+            }
+        }
+    });
+}

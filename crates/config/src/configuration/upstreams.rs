@@ -1,0 +1,195 @@
+//! `[[upstream]]`: third-party MCP servers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use model::{Inventory, SecretLocation, Tier, UpstreamName};
+
+use super::Sources;
+use super::secrets::secret_location;
+use super::sources::argument;
+use crate::forms::{self, Wrong};
+use crate::node::{Node, Place, Table};
+
+/// An upstream as declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Its name.
+    pub name: UpstreamName,
+    /// Program and arguments; no shell. The program is absolute, or a bare name to be looked up in `PATH`.
+    pub command: Vec<String>,
+    /// The program's environment, sorted by name.
+    pub env: BTreeMap<String, Setting>,
+    /// The tools that may be used; `None` is all.
+    pub tools: Option<BTreeSet<String>>,
+    /// Tiers of tools that are not `dangerous`.
+    pub tier: BTreeMap<String, Tier>,
+    /// How long a call may take.
+    pub timeout: Option<Duration>,
+    /// Calls that may be under way.
+    pub max_concurrent: usize,
+    /// Whether the gateway is unhealthy without it.
+    pub required: bool,
+}
+
+/// The value of an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// What everybody may read.
+    Plain(String),
+    /// A secret, by where it is written down.
+    Secret(SecretLocation),
+}
+
+/// Sets and endpoints, also those of later versions: `/mcp/NAME` is one thing only.
+const TAKEN: [&str; 19] = [
+    "credentials",
+    "cyberark",
+    "ssh",
+    "powershell",
+    "database",
+    "fleet",
+    "gateway",
+    "host",
+    "session",
+    "sftp-read",
+    "file-ops",
+    "exec",
+    "sudo",
+    "shell",
+    "docker",
+    "systemctl",
+    "pkg",
+    "console",
+    "upstream",
+];
+
+const SECRET_NAMES: [&str; 5] = ["TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL"];
+
+pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
+    let mut taken: BTreeMap<UpstreamName, Place<'_>> = BTreeMap::new();
+    let mut upstreams = Vec::new();
+    for table in root.list("upstream").iter().filter_map(Node::table) {
+        let name = table.node("name").and_then(|node| {
+            let name = node.read(name)?;
+            if let Some(first) = taken.insert(name, node.place.clone()) {
+                node.place.error(format!("the same name is already at {}", first.seen_from(&node.place)));
+            }
+            Some(name)
+        });
+        let (command, env) = (command(&table), env(&table, sources));
+        let tools = tools(&table);
+        let tier = tier(&table, tools.as_ref().and_then(Option::as_ref));
+        let timeout = table.node("timeout").and_then(|node| node.duration());
+        let max_concurrent = table.node("max_concurrent").and_then(|node| node.integer());
+        let required = table.node("required").and_then(|node| node.flag()).unwrap_or(false);
+        let (Some(name), Some(command), Some(tools)) = (name, command, tools) else { continue };
+        let max_concurrent = max_concurrent.and_then(|n| usize::try_from(n).ok()).unwrap_or(64);
+        upstreams.push(UpstreamConfig { name, command, env, tools, tier, timeout, max_concurrent, required });
+    }
+    upstreams
+}
+
+/// Rules name hosts and upstreams alike.
+pub(crate) fn check_names(root: &Table<'_>, inventory: &Inventory) {
+    for table in root.list("upstream").iter().filter_map(Node::table) {
+        let Some(node) = table.node("name") else { continue };
+        let host = node.text().filter(|name| inventory.hosts().any(|host| host.name.as_str() == *name));
+        if let Some(name) = host {
+            let wrong = Wrong::new(format!("a host of the inventory is called `{name}`"));
+            node.place.error(wrong.hint("rules would mean both: give one of them another name"));
+        }
+    }
+}
+
+fn name(text: &str) -> Result<UpstreamName, Wrong> {
+    let name = UpstreamName::parse(text)?;
+    match TAKEN.contains(&text) {
+        true => Err(Wrong::new(format!("`{text}` is the name of a set or an endpoint"))
+            .hint("give it a name of its own")),
+        false => Ok(name),
+    }
+}
+
+fn command(table: &Table<'_>) -> Option<Vec<String>> {
+    let node = table.node("command")?;
+    if node.value.as_array().is_some_and(|items| items.is_empty()) {
+        node.place.error("must not be empty");
+        return None;
+    }
+    // Two steps, so that every word is looked at.
+    let words: Vec<_> = node.list().iter().enumerate().map(|(at, node)| argument(at, node)).collect();
+    words.into_iter().collect()
+}
+
+fn env(table: &Table<'_>, sources: &Sources) -> BTreeMap<String, Setting> {
+    let Some(node) = table.node("env") else { return BTreeMap::new() };
+    let mut settings = BTreeMap::new();
+    for (name, place, value) in node.named() {
+        let Ok(name) = forms::environment_name(name) else {
+            place.error("expected the name of an environment variable");
+            continue;
+        };
+        let secret = SECRET_NAMES.iter().any(|part| name.to_ascii_uppercase().contains(part));
+        let setting = match value.text() {
+            Some(text) if !secret => {
+                if text.contains('\0') {
+                    value.place.error("a variable cannot hold a NUL");
+                }
+                Some(Setting::Plain(text.to_owned()))
+            }
+            Some(_) | None => secret_location(&value, sources).map(Setting::Secret),
+        };
+        settings.extend(setting.map(|setting| (name, setting)));
+    }
+    settings
+}
+
+fn tools(table: &Table<'_>) -> Option<Option<BTreeSet<String>>> {
+    let node = table.node("tools")?;
+    if node.text().is_some() {
+        return Some(None);
+    }
+    let mut tools = BTreeSet::new();
+    for item in node.list() {
+        if let Some(tool) = item.read(tool_name)
+            && !tools.insert(tool)
+        {
+            item.place.error("the same tool is named twice");
+        }
+    }
+    Some(Some(tools))
+}
+
+fn tier(table: &Table<'_>, listed: Option<&BTreeSet<String>>) -> BTreeMap<String, Tier> {
+    let Some(node) = table.node("tier") else { return BTreeMap::new() };
+    let mut tiers = BTreeMap::new();
+    for (name, place, value) in node.named() {
+        if listed.is_some_and(|listed| !listed.contains(name)) {
+            let wrong = Wrong::new(format!("`tools` does not list `{}`", forms::printable(name)));
+            place.error(wrong.hint("only tools in that list are ever offered"));
+        }
+        let tier = match value.text() {
+            Some("read") => Tier::Read,
+            Some("low-access") => Tier::LowAccess,
+            Some("sudo") => Tier::Sudo,
+            Some(_) | None => Tier::Dangerous,
+        };
+        tiers.insert(name.to_owned(), tier);
+    }
+    tiers
+}
+
+fn tool_name(text: &str) -> Result<String, Wrong> {
+    if text == "*" {
+        return Err(Wrong::new("`*` is no tool").hint("write `tools = \"*\"` for all"));
+    }
+    // The longest name of an upstream and what joins them come before it.
+    let fits = text.len() <= 106 && model::ToolName::parse(text).is_ok();
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::new(format!("`{}` is not a tool that rules could name", forms::printable(text)))
+            .hint("1 to 106 of `a-z A-Z 0-9 _ - . : /`"))
+    }
+}

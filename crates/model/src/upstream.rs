@@ -1,0 +1,145 @@
+//! Third-party servers by name, and what passes between their clients and them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{MalformedName, Target, TargetKind, TargetName, ToolName};
+
+/// The name of an upstream: 1 to 20 of `a-z 0-9 -`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpstreamName {
+    bytes: [u8; Self::LONGEST],
+    length: u8,
+}
+
+impl UpstreamName {
+    /// What stands between an upstream's name and its tool's in the one name of that tool.
+    pub const SEPARATOR: &'static str = "__";
+    const LONGEST: usize = 20;
+
+    /// Takes the text as it is, if it has the form of such a name.
+    pub fn parse(text: &str) -> Result<Self, MalformedName> {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        let mut bytes = [0; Self::LONGEST];
+        let place = bytes.get_mut(..text.len()).filter(|place| !place.is_empty());
+        match (place, u8::try_from(text.len())) {
+            (Some(place), Ok(length)) if text.bytes().all(plain) => {
+                place.copy_from_slice(text.as_bytes());
+                Ok(Self { bytes, length })
+            }
+            _ => Err(MalformedName::new(text, "name of an upstream", "1 to 20 of `a-z 0-9 -`")),
+        }
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        let bytes = self.bytes.get(..usize::from(self.length)).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for UpstreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UpstreamName({self})")
+    }
+}
+
+impl ToolName {
+    /// The one name of an upstream's tool, `UPSTREAM__TOOL`: what rules and the record say.
+    pub fn of_upstream(upstream: UpstreamName, tool: &str) -> Result<Self, MalformedName> {
+        Self::parse(&format!("{upstream}{}{tool}", UpstreamName::SEPARATOR))
+    }
+
+    /// The upstream and its own name for the tool, if it is the tool of one. No tool of ours has such a name.
+    pub fn upstream(&self) -> Option<(UpstreamName, &str)> {
+        let (upstream, tool) = self.as_str().split_once(UpstreamName::SEPARATOR)?;
+        Some((UpstreamName::parse(upstream).ok()?, tool)).filter(|(_, tool)| !tool.is_empty())
+    }
+}
+
+impl Target {
+    /// An upstream as a target: what its tools act on. Configurations refuse one that is called as a host is.
+    pub fn upstream(upstream: UpstreamName) -> Self {
+        let name = TargetName::parse(upstream.as_str());
+        Self {
+            name: name.unwrap_or_else(|_| unreachable!("an upstream's name has the form of a target's")),
+            kind: TargetKind::Upstream,
+            tags: std::collections::BTreeSet::new(),
+            address: None,
+        }
+    }
+}
+
+/// A call as it goes on to an upstream. It holds the client's own text: what was decided on is what is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// The JSON text of the request's parameters, as the client wrote it.
+    pub params: Arc<str>,
+    /// The same without `_meta`, which is about the request and not about the act. The digest covers it.
+    pub act: Arc<str>,
+    /// Whether the answer goes back as it came, unless the guard must step in. Else what deceives a reader is made visible.
+    pub faithful: bool,
+}
+
+/// What an upstream answered, as its own JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The result, or the error.
+    pub json: Arc<str>,
+    /// What it is.
+    pub kind: ReplyKind,
+    /// See [`Forward::faithful`].
+    pub faithful: bool,
+    /// Whether it says what kind of result it is, as results of the modern era do.
+    pub says_its_type: bool,
+}
+
+/// What an upstream's answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// The result of a tool that did what it was asked to.
+    Done,
+    /// The result of a tool that says that it failed.
+    ToolError,
+    /// A protocol error with this code.
+    ProtocolError(i64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UpstreamName;
+    use crate::{Target, ToolName};
+
+    #[test]
+    fn names_of_upstreams_are_short_and_plain() {
+        for name in ["a", "github", "my-server-2", "abcdefghijklmnopqrst"] {
+            assert_eq!(UpstreamName::parse(name).unwrap().as_str(), name);
+            assert_eq!(Target::upstream(UpstreamName::parse(name).unwrap()).name.as_str(), name);
+        }
+        for wrong in ["", "A", "a_b", "a.b", "abcdefghijklmnopqrstu", "\u{e9}", "a b"] {
+            assert!(UpstreamName::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tool_name_says_whose_it_is() {
+        let of = |name: &str| {
+            let name = ToolName::parse(name).unwrap();
+            name.upstream().map(|(upstream, tool)| (upstream.to_string(), tool.to_owned()))
+        };
+        assert_eq!(of("github__get_issue"), Some(("github".into(), "get_issue".into())));
+        assert_eq!(of("a__b__c"), Some(("a".into(), "b__c".into())));
+        for ours in ["ssh_execute", "GitHub__x", "a__", "__x", "operator:reload", "a_b__c"] {
+            assert_eq!(of(ours), None, "{ours}");
+        }
+        let github = UpstreamName::parse("github").unwrap();
+        assert_eq!(ToolName::of_upstream(github, "get").unwrap().as_str(), "github__get");
+        assert!(ToolName::of_upstream(github, "with blank").is_err());
+    }
+}

@@ -1,0 +1,124 @@
+"""A scripted MCP server on standard input and output, as friendly or hostile as its tools are told to be.
+
+usage: upstream.py ERA      with ERA one of: legacy, modern
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+
+ERA = sys.argv[1]
+lock = threading.Lock()
+cancelled = set()
+tools = {
+    "echo": "Says what it was told.",
+    "environment": "Says which variables it has.",
+    "slow": "Answers after a while, and tells how far it is.",
+    "die": "Ends in the middle of a call.",
+    "fail": "Says that it failed.",
+    "refuse": "Answers with an error of the protocol.",
+    "garbage": "Writes what is no message, answers of nobody's and twice, then answers.",
+    "flood": "Answers with more than anybody wants.",
+    "hide": "Answers with text that nobody sees.",
+    "ask": "Asks its client before it answers.",
+    "grow": "Has one tool more from now on.",
+    "process": "Says which process it is.",
+    "given_up": "Says which requests were given up.",
+}
+big = '"big":12345678901234567890123,"z":1,"a":[1.0,1e2]'
+
+
+def write(text):
+    with lock:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def result(id, text, more=""):
+    kind = '"resultType":"complete",' if ERA == "modern" else ""
+    content = json.dumps([{"type": "text", "text": text}])
+    write(f'{{"jsonrpc":"2.0","id":{id},"result":{{{kind}"content":{content}{more}}}}}')
+
+
+def definition(name, does):
+    return f'{{"name":{json.dumps(name)},"description":{json.dumps(does)},"inputSchema":{{"type":"object"}},"x-vendor":{{{big}}}}}'
+
+
+def page(cursor):
+    names = list(tools)
+    start = int(cursor) if cursor else 0
+    shown = ",".join(definition(name, tools[name]) for name in names[start : start + 5])
+    more = f',"nextCursor":"{start + 5}"' if start + 5 < len(names) else ""
+    return shown, more
+
+
+def call(id, line, params):
+    name, arguments = params.get("name"), params.get("arguments") or {}
+    token = (params.get("_meta") or {}).get("progressToken")
+    if name == "echo":
+        # The very bytes that came, for whoever compares them.
+        result(id, line, f',{big},"structuredContent":{{"heard":{json.dumps(arguments)}}}')
+    elif name == "environment":
+        result(id, json.dumps(dict(os.environ), sort_keys=True))
+    elif name == "slow":
+        for step in range(1, 4):
+            if token is not None:
+                write(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": step, "total": 3, "message": f"step {step}"}}))
+            time.sleep(float(arguments.get("seconds", 0.1)))
+        result(id, f"slept for {arguments.get('who')}")
+    elif name == "die":
+        sys.stderr.write("dying as told\n")
+        sys.stderr.flush()
+        os._exit(7)
+    elif name == "fail":
+        result(id, "it did not work", ',"isError":true')
+    elif name == "refuse":
+        write(f'{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32602,"message":"bad arguments","data":{{{big}}}}}}}')
+    elif name == "garbage":
+        write("this is no message")
+        write('{"jsonrpc":"2.0","id":1,"id":2,"result":{}}')
+        write('{"jsonrpc":"2.0","id":999999,"result":{"content":[]}}')
+        write('{"jsonrpc":"2.0","id":"x","method":"sampling/createMessage","params":{}}')
+        result(id, "after the garbage")
+        result(id, "a second answer")
+    elif name == "flood":
+        result(id, "x" * int(arguments["bytes"]))
+    elif name == "hide":
+        result(id, "plain\u200bhidden\u202e " + str(os.environ.get("A_TOKEN") if arguments.get("tell") else ""))
+    elif name == "ask":
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{"q":{{"method":"elicitation/create","params":{{}}}}}}}}}}')
+    elif name == "grow":
+        tools["grown"] = "Was not there before."
+        write('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
+        result(id, "grown")
+    elif name == "process":
+        result(id, str(os.getpid()))
+    elif name == "given_up":
+        result(id, json.dumps(sorted(cancelled)))
+    else:
+        result(id, "no such tool", ',"isError":true')
+
+
+def request(id, method, params, line):
+    if method == "server/discover" and ERA == "modern":
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}')
+    elif method == "initialize" and ERA == "legacy":
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"scripted","version":"1"}}}}}}')
+    elif method == "tools/list":
+        shown, more = page(params.get("cursor"))
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[{shown}]{more}}}}}')
+    elif method == "tools/call":
+        threading.Thread(target=call, args=(id, line, params), daemon=True).start()
+    else:
+        write(f'{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"no such method"}}}}')
+
+
+for line in sys.stdin:
+    line = line.rstrip("\n")
+    message = json.loads(line)
+    if message.get("method") == "notifications/cancelled":
+        cancelled.add(message["params"]["requestId"])
+    elif "id" in message and "method" in message:
+        request(message["id"], message["method"], message.get("params") or {}, line)

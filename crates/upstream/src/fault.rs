@@ -1,0 +1,77 @@
+//! What can go wrong with an upstream, and what an agent is told of it.
+
+use model::{ErrorCode, Failure, UpstreamName};
+
+/// Why a request has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It does not run at the moment.
+    Down(String),
+    /// It ended while it had the request.
+    Ended,
+    /// It was started anew since the call was leased.
+    Restarted,
+    /// It has as many calls as it may have.
+    Busy,
+    /// It did not answer in time.
+    Slow(u64),
+    /// The caller gave up.
+    Cancelled,
+    /// It answered what is no answer.
+    Protocol(&'static str),
+    /// It asks its client something, which is not let through.
+    Asks,
+}
+
+impl Fault {
+    /// The failure of a call.
+    pub(crate) fn of_call(self, upstream: UpstreamName) -> Failure {
+        let unknown = "whether it was carried out is not known: look before you send it again";
+        match self {
+            Self::Down(why) => Failure::new(
+                ErrorCode::UpstreamDown,
+                format!("the upstream `{upstream}` does not run: {why}"),
+            )
+            .with_hint("nothing was sent; it is started again by itself"),
+            Self::Restarted => {
+                let text = format!("the upstream `{upstream}` was started anew while the call was prepared");
+                Failure::new(ErrorCode::UpstreamDown, text).with_hint("nothing was sent; call again")
+            }
+            Self::Ended => {
+                let text = format!("the upstream `{upstream}` ended while it had the call");
+                Failure::new(ErrorCode::UpstreamDown, text).with_retry(false).with_hint(unknown)
+            }
+            Self::Busy => {
+                let text = format!("the upstream `{upstream}` has as many calls under way as it may have");
+                Failure::new(ErrorCode::UpstreamBusy, text).with_hint("nothing was sent; call again later")
+            }
+            Self::Slow(seconds) => {
+                let text = format!("the upstream `{upstream}` did not answer within {seconds} s");
+                Failure::new(ErrorCode::TargetTimeout, text).with_retry(false).with_hint(unknown)
+            }
+            Self::Cancelled => {
+                Failure::new(ErrorCode::CallCancelled, "the call was cancelled").with_hint(unknown)
+            }
+            Self::Protocol(what) => {
+                let text = format!("the upstream `{upstream}` answered {what}");
+                Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
+            }
+            Self::Asks => {
+                let text = format!("the upstream `{upstream}` asks its client something, which it may not");
+                Failure::new(ErrorCode::TargetProtocol, text)
+                    .with_hint("`client_requests` of the upstream would have to allow it")
+            }
+        }
+    }
+
+    /// Why an upstream could not be started, for its operator.
+    pub(crate) fn of_start(&self) -> String {
+        match self {
+            Self::Down(why) => why.clone(),
+            Self::Ended => "it ended before it was ready".to_owned(),
+            Self::Slow(seconds) => format!("it did not answer within {seconds} s"),
+            Self::Protocol(what) => format!("it answered {what}"),
+            Self::Restarted | Self::Busy | Self::Cancelled | Self::Asks => "it is not ready".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Keeps one upstream alive: starts it, learns what it offers, starts it again when it ends.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use broker::{Broker, Standing};
+use model::{Failure, Secret, UpstreamName};
+use serde_json::{Map, json};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+use wire::{Era, ProtocolVersion};
+
+use crate::child::{self, Program};
+use crate::fault::Fault;
+use crate::handshake::{list, shake};
+use crate::link::{self, Link};
+use crate::offer::Offer;
+use crate::settings::{EnvValue, UpstreamSettings};
+use crate::upstreams::Ledger;
+
+/// The first pause before it is started again; each that follows is twice as long.
+const FIRST: Duration = Duration::from_millis(250);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long it must run before its next end counts as its first.
+const STEADY: Duration = Duration::from_secs(60);
+/// How long what it lists stays as it is after it said that it changed: whoever changes it changes more.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// One upstream.
+pub(crate) struct Keeper {
+    settings: UpstreamSettings,
+    places: Semaphore,
+    running: ArcSwapOption<Running>,
+    offer: ArcSwap<Offer>,
+    /// Why it does not run.
+    down: ArcSwap<String>,
+    stop: CancellationToken,
+}
+
+/// An upstream that is ready.
+struct Running {
+    link: Arc<Link>,
+    version: ProtocolVersion,
+}
+
+/// What keepers need of the gateway.
+#[derive(Clone)]
+pub(crate) struct Around {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) changed: watch::Sender<u64>,
+}
+
+impl Keeper {
+    pub(crate) fn new(settings: UpstreamSettings) -> Arc<Self> {
+        Arc::new(Self {
+            places: Semaphore::new(settings.max_concurrent),
+            running: ArcSwapOption::empty(),
+            offer: ArcSwap::default(),
+            down: ArcSwap::from_pointee("it is being started".to_owned()),
+            stop: CancellationToken::new(),
+            settings,
+        })
+    }
+
+    pub(crate) fn name(&self) -> UpstreamName {
+        self.settings.name
+    }
+
+    pub(crate) fn settings(&self) -> &UpstreamSettings {
+        &self.settings
+    }
+
+    pub(crate) fn offer(&self) -> Arc<Offer> {
+        self.offer.load_full()
+    }
+
+    /// The link of the start that is ready.
+    pub(crate) fn link(&self) -> Result<Arc<Link>, Fault> {
+        let running = self.running.load();
+        running.as_ref().map(|running| Arc::clone(&running.link)).ok_or_else(|| Fault::Down(self.why_down()))
+    }
+
+    /// The modern version that it speaks, if it speaks one.
+    pub(crate) fn modern(&self) -> Option<ProtocolVersion> {
+        let running = self.running.load();
+        running.as_ref().map(|running| running.version).filter(|version| version.era() == Era::Modern)
+    }
+
+    pub(crate) fn standing(&self) -> Result<Arc<Standing>, Failure> {
+        self.link().map(|link| Arc::clone(link.standing())).map_err(|fault| fault.of_call(self.name()))
+    }
+
+    /// A place for one more call.
+    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
+    }
+
+    /// Why it cannot be used, if it cannot.
+    pub(crate) fn down(&self) -> Option<String> {
+        self.running.load().is_none().then(|| self.why_down())
+    }
+
+    fn why_down(&self) -> String {
+        self.down.load().as_ref().clone()
+    }
+
+    /// It is declared no more, or otherwise: it ends.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Keeps it alive until it is stopped.
+    pub(crate) async fn keep(self: Arc<Self>, around: Around) {
+        let mut pause = FIRST;
+        while !self.stop.is_cancelled() {
+            let lived = self.live(&around);
+            tokio::pin!(lived);
+            let why = match tokio::time::timeout(STEADY, &mut lived).await {
+                Ok(why) => why,
+                Err(_) => {
+                    let why = lived.await;
+                    pause = FIRST;
+                    why
+                }
+            };
+            if self.stop.is_cancelled() {
+                return;
+            }
+            tracing::warn!(upstream = %self.name(), seconds = pause.as_secs_f32(), "it does not run, and is started again after a pause: {why}");
+            self.down.store(Arc::new(why));
+            let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+            pause = (pause * 2).min(LONGEST);
+        }
+    }
+
+    /// One start, from before its beginning to after its end; says why it ended.
+    async fn live(self: &Arc<Self>, around: &Around) -> String {
+        let name = self.name();
+        if around.ledger.record("upstream_started", name, Map::new()).await.is_err() {
+            return "its start cannot be recorded".to_owned();
+        }
+        let why = match self.start(around).await {
+            Ok((program, link, served)) => {
+                let why = self.serve(around, program, &link, served).await;
+                link.end();
+                why
+            }
+            Err(why) => why,
+        };
+        let fields = Map::from_iter([("reason".to_owned(), json!(why))]);
+        let _ = around.ledger.record("upstream_ended", name, fields).await;
+        why
+    }
+
+    /// Starts the program and what serves its pipes. The link may be used from now on, but by nobody else yet.
+    async fn start(&self, around: &Around) -> Result<(Program, Arc<Link>, Serving), String> {
+        let (env, standing) = self.environment(&around.broker).await?;
+        let (program, pipes) = Program::start(&self.settings.command, env)?;
+        let (link, messages) = Link::new(self.name(), Arc::new(standing));
+        let reading = {
+            let link = Arc::clone(&link);
+            tokio::spawn(async move { link.read(pipes.output).await })
+        };
+        tokio::spawn(link::write(pipes.input, messages, link.over.clone()));
+        let scanner = Arc::clone(link.standing().scanner());
+        tokio::spawn(child::log(pipes.errors, self.name(), scanner));
+        Ok((program, link, Serving(reading)))
+    }
+
+    /// The program's environment, with secrets fetched for it.
+    async fn environment(&self, broker: &Broker) -> Result<(Vec<(String, OsString)>, Standing), String> {
+        let (mut env, mut secrets) = (Vec::new(), Vec::<Secret<String>>::new());
+        for (variable, value) in &self.settings.env {
+            match value {
+                EnvValue::Plain(text) => env.push((variable.clone(), OsString::from(text))),
+                EnvValue::Secret(location) => {
+                    let owner = format!("upstream `{}`", self.name());
+                    let secret = broker.secret(location, &owner).await.map_err(|failure| {
+                        tracing::warn!(upstream = %self.name(), variable, internal = failure.internal(), "a secret of it cannot be had");
+                        failure.message().to_owned()
+                    })?;
+                    env.push((variable.clone(), OsString::from(secret.expose())));
+                    secrets.push(secret);
+                }
+            }
+        }
+        let standing = Standing::new(&secrets);
+        Ok((env, standing))
+    }
+
+    /// Everything between a start and its end; says why it ended.
+    async fn serve(
+        self: &Arc<Self>,
+        around: &Around,
+        mut program: Program,
+        link: &Arc<Link>,
+        mut serving: Serving,
+    ) -> String {
+        let why = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => "it is not wanted any more".to_owned(),
+            read = &mut serving.0 => {
+                link.end();
+                let read = read.unwrap_or_else(|_| "reading it ended in a defect".to_owned());
+                // A program that ends closes its output first: how it ended says more.
+                let ended = tokio::time::timeout(Duration::from_millis(500), program.ended()).await;
+                ended.unwrap_or(read)
+            }
+            why = self.use_it(around, link) => why,
+        };
+        self.running.store(None);
+        link.end();
+        serving.0.abort();
+        program.end().await;
+        why
+    }
+
+    /// Learns what it offers, and follows its changes. Returns only when it is of no use.
+    async fn use_it(self: &Arc<Self>, around: &Around, link: &Arc<Link>) -> String {
+        let ready = async {
+            let version = shake(link).await?;
+            Ok::<_, Fault>((version, list(link, version).await?))
+        };
+        let (version, listed) = match ready.await {
+            Ok(ready) => ready,
+            Err(fault) => return fault.of_start(),
+        };
+        let offer = Offer::new(self, &listed, link.standing().scanner());
+        tracing::info!(upstream = %self.name(), version = %version, tools = offer.in_order().len(), "it is ready");
+        self.take(offer, &around.changed);
+        self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version })));
+        loop {
+            link.relist.notified().await;
+            tokio::time::sleep(SETTLE).await;
+            match list(link, version).await {
+                Ok(listed) => {
+                    self.take(Offer::new(self, &listed, link.standing().scanner()), &around.changed)
+                }
+                Err(fault) => return fault.of_start(),
+            }
+        }
+    }
+
+    fn take(&self, offer: Offer, changed: &watch::Sender<u64>) {
+        let differs = offer.differs(&self.offer.load());
+        self.offer.store(Arc::new(offer));
+        if differs {
+            changed.send_modify(|times| *times += 1);
+        }
+    }
+}
+
+/// The task that reads the program's output; it says why there is no more.
+struct Serving(tokio::task::JoinHandle<String>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

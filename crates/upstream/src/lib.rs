@@ -1,0 +1,18 @@
+//! Third-party MCP servers: each is started, watched and asked; its tools are tools like ours.
+//!
+//! Begin at `upstreams.rs` (all of them), then `keeper.rs` (how one is kept alive), `link.rs` (requests and their answers over
+//! one start of it), `tool.rs` (its tools in the pipeline). What they say is hostile until the guard has seen it.
+
+mod child;
+mod fault;
+mod handshake;
+mod keeper;
+mod lines;
+mod link;
+mod offer;
+mod settings;
+mod tool;
+mod upstreams;
+
+pub use settings::{EnvValue, UpstreamSettings};
+pub use upstreams::{Ledger, UpstreamPool};

@@ -1,0 +1,186 @@
+//! What an upstream offers: of the tools that it lists those that are wanted, each under one name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use guard::{Scanner, visible_json};
+use model::{ToolName, UpstreamName};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tools::Definition;
+use wire::ToolHead;
+
+use crate::keeper::Keeper;
+use crate::settings::UpstreamSettings;
+use crate::tool::UpstreamTool;
+
+/// The longest name that every client takes.
+const NAME: usize = 64;
+/// Of a longer one its beginning, and so many digits of its hash.
+const DIGITS: usize = 8;
+
+/// The tools of an upstream.
+#[derive(Default)]
+pub(crate) struct Offer {
+    in_order: Vec<Arc<UpstreamTool>>,
+    by_own_name: HashMap<Arc<str>, Arc<UpstreamTool>>,
+}
+
+impl Offer {
+    /// From its list. What is left out is told in the log.
+    pub(crate) fn new(keeper: &Arc<Keeper>, listed: &[Box<RawValue>], scanner: &Scanner) -> Self {
+        let mut offer = Self::default();
+        for written in listed {
+            match wanted(keeper.settings(), written, scanner) {
+                Ok(Some((name, definition))) if !offer.by_own_name.contains_key(&definition.own_name) => {
+                    let own_name = Arc::clone(&definition.own_name);
+                    let tool = Arc::new(UpstreamTool::new(Arc::clone(keeper), name, definition));
+                    offer.by_own_name.insert(own_name, Arc::clone(&tool));
+                    offer.in_order.push(tool);
+                }
+                Ok(Some((name, _))) => left_out(keeper.name(), name.as_str(), "it is listed twice"),
+                Ok(None) => {}
+                Err((name, why)) => left_out(keeper.name(), &name, why),
+            }
+        }
+        offer
+    }
+
+    pub(crate) fn in_order(&self) -> &[Arc<UpstreamTool>] {
+        &self.in_order
+    }
+
+    pub(crate) fn of_own_name(&self, name: &str) -> Option<&Arc<UpstreamTool>> {
+        self.by_own_name.get(name)
+    }
+
+    pub(crate) fn offered_as(&self, name: &str) -> Option<&Arc<UpstreamTool>> {
+        self.in_order.iter().find(|tool| *tool.definition_of().offered_name == *name)
+    }
+
+    /// Whether clients would see a difference.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        let definitions = |offer: &Self| {
+            offer.in_order.iter().map(|tool| Arc::clone(&tool.definition_of().own)).collect::<Vec<_>>()
+        };
+        definitions(self) != definitions(other)
+    }
+}
+
+type Unwanted = (String, &'static str);
+
+/// A tool that may be used; `None` for one that is not in the allowlist.
+fn wanted(
+    settings: &UpstreamSettings,
+    written: &RawValue,
+    scanner: &Scanner,
+) -> Result<Option<(ToolName, Definition)>, Unwanted> {
+    let own = written.get();
+    let head = ToolHead::read(own).ok_or_else(|| ("?".to_owned(), "its definition has no name"))?;
+    if !settings.lists(&head.name) {
+        return Ok(None);
+    }
+    let shown = || head.name.chars().take(NAME).collect::<String>();
+    let name = ToolName::of_upstream(settings.name, &head.name);
+    let name = name.map_err(|_| (shown(), "rules could not write its name"))?;
+    if scanner.finds(own.as_bytes()) {
+        return Err((shown(), "its definition holds a secret that the upstream was started with"));
+    }
+    let offered_name = offered_name(&name);
+    let offered = wire::renamed(&visible_json(own), &offered_name)
+        .ok_or_else(|| (shown(), "its definition is none"))?;
+    let definition = Definition {
+        own: own.into(),
+        own_name: (*head.name).into(),
+        offered: offered.into(),
+        offered_name: offered_name.into(),
+    };
+    Ok(Some((name, definition)))
+}
+
+/// The name among all tools: the whole, or as much of it as clients take.
+fn offered_name(name: &ToolName) -> String {
+    let name = name.as_str();
+    if name.len() <= NAME {
+        return name.to_owned();
+    }
+    let hash = hex::encode(Sha256::digest(name));
+    // Names are ASCII.
+    let (start, digits) = (name.get(..NAME - DIGITS - 1), hash.get(..DIGITS));
+    format!("{}_{}", start.unwrap_or_default(), digits.unwrap_or_default())
+}
+
+fn left_out(upstream: UpstreamName, tool: &str, why: &str) {
+    tracing::warn!(%upstream, tool = tool.escape_default().to_string(), "a tool of it is left out: {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use guard::Scanner;
+    use model::{Secret, ToolName, UpstreamName};
+    use serde_json::value::RawValue;
+
+    use super::{offered_name, wanted};
+    use crate::UpstreamSettings;
+
+    fn settings(tools: Option<&[&str]>) -> UpstreamSettings {
+        UpstreamSettings {
+            name: UpstreamName::parse("up").unwrap(),
+            command: Vec::new(),
+            env: Vec::new(),
+            tools: tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect()),
+            tier: BTreeMap::new(),
+            timeout: None,
+            max_concurrent: 1,
+            required: false,
+        }
+    }
+
+    #[test]
+    fn only_what_is_listed_and_can_be_named_is_offered() {
+        let secret = Secret::new("hunter2hunter2".to_owned());
+        let scanner = Scanner::new([&secret]);
+        let offered = |tools: Option<&[&str]>, definition: &str| {
+            let definition = RawValue::from_string(definition.to_owned()).unwrap();
+            wanted(&settings(tools), &definition, &scanner)
+                .map(|tool| tool.map(|(name, _)| name.to_string()))
+                .map_err(|(_, why)| why)
+        };
+        let get = r#"{"name":"get"}"#;
+        assert_eq!(offered(Some(&["get"]), get), Ok(Some("up__get".to_owned())));
+        assert_eq!(offered(None, get), Ok(Some("up__get".to_owned())));
+        for none in [&[][..], &["Get"], &["get "], &["ge"]] {
+            assert_eq!(offered(Some(none), get), Ok(None), "{none:?}");
+        }
+        assert!(offered(None, r#"{"name":"with blank"}"#).unwrap_err().contains("name"));
+        assert!(offered(None, r#"{"title":"x"}"#).unwrap_err().contains("no name"));
+        assert!(
+            offered(None, r#"{"name":"a","description":"hunter2hunter2"}"#).unwrap_err().contains("secret")
+        );
+    }
+
+    #[test]
+    fn the_offered_definition_says_what_was_hidden_and_the_own_one_is_untouched() {
+        let written = "{ \"name\":\"get\", \"description\":\"x\u{200b}y\", \"big\":12345678901234567890123 }";
+        let written = RawValue::from_string(written.to_owned()).unwrap();
+        let (_, definition) = wanted(&settings(None), &written, &Scanner::empty()).unwrap().unwrap();
+        assert_eq!(&*definition.own, written.get());
+        assert_eq!(
+            &*definition.offered,
+            r#"{"name":"up__get","description":"x\\u{200b}y","big":12345678901234567890123}"#
+        );
+    }
+
+    #[test]
+    fn long_names_are_cut_to_what_clients_take_and_stay_different() {
+        let name = |tool: &str| {
+            offered_name(&ToolName::of_upstream(UpstreamName::parse("up").unwrap(), tool).unwrap())
+        };
+        assert_eq!(name("a"), "up__a");
+        let (one, other) = (name(&format!("{}1", "x".repeat(80))), name(&format!("{}2", "x".repeat(80))));
+        assert_eq!((one.len(), other.len()), (64, 64));
+        assert_ne!(one, other);
+    }
+}
