@@ -15,7 +15,7 @@ pub(crate) fn is_root() -> bool {
 /// Fails the test with what is missing, unless it runs as root. A test that cannot show anything must not pass.
 ///
 /// `what` is what root is needed for: "a network of the test's own".
-pub fn require_root(what: &str) {
+pub(crate) fn require_root(what: &str) {
     assert!(is_root(), "{}", wants_root(what));
 }
 

@@ -1,69 +1,48 @@
 //! A network of our own, with names and addresses of our own, and a real OpenSSH server on port 22 of all of them.
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use testkit::{Sshd, wait_until};
+use testkit::{Namespaces, Sshd, wait_until};
 
 use crate::environment::Installed;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Namespaces for network and mounts, which end with the test, however it ends.
+/// Its network ends with the test, however it ends.
 pub(crate) struct Lab {
-    /// Keeps the namespaces while its standard input is open.
-    holder: Child,
     server: Child,
+    namespaces: Namespaces,
     pub(crate) sshd: Sshd,
 }
 
 impl Lab {
     /// With these addresses, and a name for some of them: `("10.77.1.7", "web.lab.internal")`, or an empty name.
     pub(crate) fn new(hosts: &[(&str, &str)]) -> Self {
-        let sshd = Sshd::options().password_only().start();
+        let sshd = Sshd::options().key_only().start();
         let file = sshd.folder().join("hosts");
         let lines: Vec<String> = hosts.iter().map(|(address, name)| format!("{address} {name}\n")).collect();
         std::fs::write(&file, format!("127.0.0.1 localhost\n{}", lines.concat())).unwrap();
         let addresses: Vec<String> =
             hosts.iter().map(|(address, _)| format!("ip addr replace {address}/32 dev lo\n")).collect();
-        let script = format!(
-            "set -e\nip link set lo up\n{}mount --bind '{}' /etc/hosts\necho ready\nexec cat >/dev/null",
-            addresses.concat(),
-            file.display()
-        );
-        let mut holder = Command::new("unshare")
-            .args(["--net", "--mount", "sh", "-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut said = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut said).unwrap();
-        assert_eq!(said, "ready\n", "the namespaces are not there");
+        let script = format!("{}mount --bind '{}' /etc/hosts", addresses.concat(), file.display());
+        let namespaces = Namespaces::new(&script);
         let log = std::fs::File::create(sshd.folder().join("lab.log")).unwrap();
-        let mut serve = Self::inside(holder.id());
+        let mut serve = namespaces.command();
         serve.args(["/usr/sbin/sshd", "-D", "-e", "-o", "ListenAddress=0.0.0.0:22", "-f"]);
         serve.arg(sshd.folder().join("sshd_config"));
         let server = serve.stdin(Stdio::null()).stderr(log).spawn().unwrap();
-        let lab = Self { holder, server, sshd };
+        let lab = Self { server, namespaces, sshd };
         wait_until("the server of the lab does not listen", PATIENCE, || {
             lab.log().contains("Server listening on 0.0.0.0 port 22")
         });
         lab
     }
 
-    /// A command in there; its paths must be absolute.
-    fn inside(holder: u32) -> Command {
-        let mut command = Command::new("nsenter");
-        command.args(["--net", "--mount", "--target", &holder.to_string(), "--"]);
-        command
-    }
-
     /// Starts the gateway in there, and waits until it answers. It ends with [`Served`].
     pub(crate) fn serve<'a>(&self, installed: &'a Installed, more: &[&str]) -> Served<'a> {
         let log = std::fs::File::create(installed.path("serve.log")).unwrap();
-        let mut command = Self::inside(self.holder.id());
+        let mut command = self.namespaces.command();
         command.arg(env!("CARGO_BIN_EXE_portcullis")).arg("--config").arg(installed.path("portcullis.toml"));
         command.args(more).arg("serve").env_remove("PORTCULLIS_CONFIG");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
@@ -85,16 +64,14 @@ impl Lab {
     pub(crate) fn met(&self, address: &str) -> (usize, usize) {
         let log = self.log();
         let count = |word: &str| log.lines().filter(|line| line.contains(word)).count();
-        (count(&format!(" on {address} port 22 ")), count("Accepted "))
+        (count(&format!(" on {address} port 22 ")), count("Accepted publickey for "))
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        for child in [&mut self.server, &mut self.holder] {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        let _ = self.server.kill();
+        let _ = self.server.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use testkit::Sshd;
 
 use crate::environment::Installed;
 
-/// A server that the inventory names, whose password the keystore holds, and whose key nobody knows yet.
+/// A server that the inventory names, whose client key the keystore holds, and whose key nobody knows yet.
 fn with_server() -> (Installed, Sshd) {
     let (installed, server) = (Installed::new(), Sshd::start());
     let host = format!(
@@ -14,7 +14,7 @@ fn with_server() -> (Installed, Sshd) {
         server.user()
     );
     installed.append("inventory.toml", &host);
-    let set = installed.run_with_input(&["secret", "set", "prod/web1"], server.password());
+    let set = installed.run_with_input(&["secret", "set", "prod/web1"], &server.client_key().pem());
     assert_eq!(set.exit, 0, "{set:?}");
     (installed, server)
 }
@@ -27,7 +27,6 @@ fn standing(installed: &Installed) -> String {
 
 #[test]
 fn nothing_is_trusted_before_somebody_has_compared_the_fingerprint() {
-    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     assert_eq!(standing(&installed), "unknown");
     let unknown = installed.run(&["target", "test", "web1", "--json"]);
@@ -67,7 +66,6 @@ fn nothing_is_trusted_before_somebody_has_compared_the_fingerprint() {
 
 #[test]
 fn a_command_runs_and_its_secret_is_nowhere() {
-    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     installed.write("known_hosts", &server.known_hosts_line());
     let called = installed.run(&["call", "ssh_execute", "host=web1", "command=df -h", "--as", "agent"]);
@@ -77,17 +75,18 @@ fn a_command_runs_and_its_secret_is_nowhere() {
     assert!(opened.out.contains("\"df -h\""), "{opened:?}");
     let sealed = installed.run(&["audit", "query", "--tool", "ssh_execute", "--json"]);
     assert!(!sealed.out.contains("df -h") && sealed.out.contains("sealed"), "{sealed:?}");
+    let pem = server.client_key().pem();
+    let body = pem.lines().nth(2).unwrap();
     for ran in [called, opened, sealed] {
-        assert!(!ran.out.contains(server.password()) && !ran.err.contains(server.password()), "{ran:?}");
+        assert!(!ran.out.contains(body) && !ran.err.contains(body), "{ran:?}");
     }
 }
 
 #[test]
 fn who_makes_a_host_show_the_secret_is_frozen_until_somebody_says_so() {
-    testkit::require_root("an account with a password");
     let (installed, server) = with_server();
     installed.write("known_hosts", &server.known_hosts_line());
-    installed.write("shown", &format!("password={}\n", server.password()));
+    installed.write("shown", &server.client_key().pem());
     installed.append(
         "policy/ops.toml",
         "[[rule]]\nname = \"reads\"\nallow = [\"ssh_execute\"]\nprincipals = [\"agent\"]\ntargets = [\"web1\"]\ncommands = [\"cat *\"]\n",
