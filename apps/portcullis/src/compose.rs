@@ -65,13 +65,15 @@ pub(crate) struct Portcullis {
     owner: Owner,
 }
 
-/// A gateway for as long as one command runs.
-pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
-    compose(place, global, output).await
+/// A gateway that serves, as the one owner of its state folder.
+pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
+    let portcullis = local(place, global, output).await?;
+    portcullis.upstreams.configure(upstreams::settings(&portcullis.in_force.load().loaded));
+    Ok(portcullis)
 }
 
-/// Builds the gateway that the files describe, as the one owner of its state folder.
-pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
+/// Builds the gateway that the files describe. For as long as one command runs, which starts nobody's programs.
+pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
     let loaded = load(place, output)?;
     let snapshot = compiled(&loaded, output)?.0;
     translate::refuse_insecure(&loaded, global.insecure)?;
@@ -143,7 +145,6 @@ pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> R
     let _ = late.set(Arc::downgrade(&gateway));
     let mut chores = chores(&journal, &meter, &broker);
     upstreams::follow(&mut chores, &upstreams, &late);
-    upstreams.configure(upstreams::settings(&in_force.load().loaded));
     Ok(Portcullis { gateway, tray, in_force, reload, journal, connector, upstreams, meter, chores, owner })
 }
 

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use model::{
     Action, CredentialRef, CredentialUse, ErrorCode, GroupName, Limits, Principal, PrincipalId, SubAction,
-    Target, TargetName, ToolName,
+    Target, TargetKind, TargetName, Tier, ToolName, ToolSet,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -45,6 +46,9 @@ pub struct RawCase {
     pub command: Option<String>,
     /// `SOURCE:SAFE/OBJECT`, for `get_credential`.
     pub credential: Option<String>,
+    /// The arguments of an upstream's tool.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub arguments: Option<serde_json::Map<String, serde_json::Value>>,
     /// Hour of the day, UTC; 12 when left out.
     pub hour: Option<u8>,
     /// Monday 1 to Sunday 7, UTC; 3 when left out.
@@ -146,7 +150,7 @@ struct Decided {
 fn decide(snapshot: &Snapshot, case: &RawCase, facts: &CaseFacts) -> Result<Decided, String> {
     let principal = principal(case, facts)?;
     let tool = tool(case, facts)?;
-    let target = target(case, facts)?;
+    let target = target(case, facts, &tool)?;
     let moment = moment(case)?;
     let parts = match parts(case, &target)? {
         Ok(parts) => parts,
@@ -219,6 +223,15 @@ fn principal(case: &RawCase, facts: &CaseFacts) -> Result<Principal, String> {
 
 fn tool(case: &RawCase, facts: &CaseFacts) -> Result<ToolFacts, String> {
     let name = ToolName::parse(&case.tool).map_err(|e| format!("`tool`: {e}"))?;
+    if let Some((upstream, _)) = name.upstream() {
+        // What an upstream offers is known while it runs; rules decide whatever it offers.
+        let target = Target::upstream(upstream);
+        if !facts.targets.contains(&target) {
+            return Err(format!("`tool`: no upstream is called `{upstream}`"));
+        }
+        let set = ToolSet::parse("upstream").map_err(|e| e.to_string())?;
+        return Ok(ToolFacts { name, set, tier: Tier::Dangerous });
+    }
     facts
         .tools
         .iter()
@@ -227,7 +240,14 @@ fn tool(case: &RawCase, facts: &CaseFacts) -> Result<ToolFacts, String> {
         .ok_or_else(|| format!("`tool`: no tool is called `{name}`"))
 }
 
-fn target(case: &RawCase, facts: &CaseFacts) -> Result<Target, String> {
+fn target(case: &RawCase, facts: &CaseFacts, tool: &ToolFacts) -> Result<Target, String> {
+    if let Some((upstream, _)) = tool.name.upstream() {
+        return match case.target.as_deref() {
+            None => Ok(Target::upstream(upstream)),
+            Some(name) if name == upstream.as_str() => Ok(Target::upstream(upstream)),
+            Some(_) => Err(format!("`target`: the tool acts on `{upstream}` alone")),
+        };
+    }
     match case.target.as_deref() {
         None | Some(Target::GATEWAY) => Ok(Target::gateway()),
         Some(written) => {
@@ -270,6 +290,20 @@ fn moment(case: &RawCase) -> Result<Moment, String> {
 type Parts = Result<Vec<SubAction>, command::NotUnderstood>;
 
 fn parts(case: &RawCase, target: &Target) -> Result<Parts, String> {
+    if target.kind == TargetKind::Upstream {
+        return match (&case.command, &case.credential) {
+            (None, None) => {
+                Ok(Ok(vec![SubAction::Upstream(Arc::new(case.arguments.clone().unwrap_or_default()))]))
+            }
+            _ => {
+                Err("a tool of an upstream has `arguments`, and neither `command` nor `credential`"
+                    .to_owned())
+            }
+        };
+    }
+    if case.arguments.is_some() {
+        return Err("`arguments` is for tools of upstreams".to_owned());
+    }
     match (&case.command, &case.credential) {
         (Some(_), Some(_)) => Err("a case has either `command` or `credential`".to_owned()),
         (Some(line), None) => Ok(command::parse(line).map(|line| line.parts().collect())),

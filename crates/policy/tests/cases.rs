@@ -26,6 +26,12 @@ allow = ["get_credential"]
 principals = ["bot"]
 targets = ["web1"]
 credentials = ["a:b/*"]
+[[rule]]
+name = "issues"
+allow = ["github__get_issue"]
+principals = ["bot"]
+targets = ["github"]
+arguments = { repo = ["acme/*"] }
 "#;
 
 fn outcomes(cases: &str) -> Vec<(bool, Option<Expected>, String)> {
@@ -35,7 +41,11 @@ fn outcomes(cases: &str) -> Vec<(bool, Option<Expected>, String)> {
     let groups = BTreeSet::from([GroupName::parse("sre").unwrap()]);
     let facts = CaseFacts {
         principals: BTreeMap::from([(PrincipalId::parse("bot").unwrap(), groups)]),
-        targets: words.targets,
+        targets: words
+            .targets
+            .into_iter()
+            .chain([model::Target::upstream(model::UpstreamName::parse("github").unwrap())])
+            .collect(),
         tools: words.tools.into_iter().chain([tool("operator:reload")]).collect(),
     };
     run_cases(&snapshot(RULES, ""), &cases, &facts)
@@ -143,4 +153,31 @@ fn what_differs_or_is_wrong_fails_with_its_reason() {
     }
     assert!(toml::from_str::<RawCases>("[[case]]\nas='a'\ntool='b'\nexpect='maybe'\n").is_err());
     assert!(toml::from_str::<RawCases>("[[case]]\nas='a'\ntool='b'\nexpect='deny'\nwhat=1\n").is_err());
+}
+
+#[test]
+fn cases_of_upstreams_have_arguments_and_no_target_of_their_own() {
+    let case = |rest: &str| format!("[[case]]\nas = \"bot\"\n{rest}\n");
+    for (rest, expected) in [
+        (
+            "tool = \"github__get_issue\"\narguments = { repo = \"acme/x\" }\nexpect = \"allow\"\nrule = \"issues\"",
+            "",
+        ),
+        (
+            "tool = \"github__get_issue\"\ntarget = \"github\"\narguments = { repo = \"evil/x\" }\nexpect = \"deny\"",
+            "",
+        ),
+        ("tool = \"github__push\"\nexpect = \"deny\"\ncode = \"denied.no_rule\"", ""),
+        ("tool = \"gitlab__push\"\nexpect = \"deny\"", "no upstream is called `gitlab`"),
+        ("tool = \"github__push\"\ntarget = \"web1\"\nexpect = \"deny\"", "acts on `github` alone"),
+        (
+            "tool = \"github__push\"\ncommand = \"id\"\nexpect = \"deny\"",
+            "neither `command` nor `credential`",
+        ),
+        ("tool = \"whoami\"\narguments = {}\nexpect = \"allow\"", "for tools of upstreams"),
+    ] {
+        let (passed, _, message) = outcomes(&case(rest)).remove(0);
+        assert_eq!(passed, expected.is_empty(), "{rest}: {message}");
+        assert!(message.contains(expected), "{rest}: {message}");
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use config::Loaded;
+use model::Target;
 use policy::{CaseFacts, CaseOutcome, Expected, RawCase, RawCases};
 use serde_json::{Value, json};
 
@@ -43,12 +44,14 @@ pub(super) fn read(file: &Path) -> Result<Cases, Stop> {
 /// What the files declare, for the cases to name.
 pub(super) fn facts(loaded: &Loaded) -> CaseFacts {
     let principals = &loaded.configuration.principals;
+    let hosts = loaded.inventory.hosts().map(model::Host::target);
+    let upstreams = loaded.configuration.upstreams.iter().map(|upstream| Target::upstream(upstream.name));
     CaseFacts {
         principals: principals
             .iter()
             .map(|principal| (principal.id.clone(), principal.groups.clone()))
             .collect(),
-        targets: loaded.inventory.hosts().map(model::Host::target).collect(),
+        targets: hosts.chain(upstreams).collect(),
         tools: compose::tool_facts().chain(verbs::facts()).collect(),
     }
 }
