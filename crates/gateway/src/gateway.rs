@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use audit::{AuthFailureMeter, CompletionFacts, Event, Journal, JournalError, Origin, Recorded};
 use broker::Broker;
 use guard::Guard;
-use model::{Abilities, Answer, Clock, ErrorCode, Principal, PrincipalId, ToolName};
+use model::{Abilities, Answer, Clock, ErrorCode, PrincipalId, ToolName};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
@@ -22,15 +22,14 @@ use crate::live::Live;
 use crate::pipeline;
 use crate::prompts::GetPrompt;
 use crate::rates::Rates;
-use crate::resolve::{Shelf, Wanted, resolve, tool_facts};
+use crate::resolve::{Shelf, Wanted, resolve};
 use crate::resources::ReadResource;
 use crate::state_seal::StateSeal;
 use crate::under_way::UnderWay;
 use crate::unlosable::Unlosable;
 use crate::view::{View, view};
 use crate::{
-    Authenticated, Endpoint, Health, NotActing, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated,
-    Unlisted,
+    Authenticated, Endpoint, NotActing, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated, Unlisted,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
@@ -47,13 +46,13 @@ pub struct Gateway {
     pub(crate) under_way: UnderWay,
     meter: Arc<AuthFailureMeter>,
     calls: TaskTracker,
-    live: ArcSwap<Live>,
+    pub(crate) live: ArcSwap<Live>,
     verbs: BTreeMap<String, Arc<dyn Tool>>,
     read_resource: Arc<dyn Tool>,
     get_prompt: Arc<dyn Tool>,
     pub(crate) offer: Option<Arc<dyn Offer>>,
     pub(crate) seal: StateSeal,
-    changed: watch::Sender<u64>,
+    pub(crate) changed: watch::Sender<u64>,
 }
 
 /// What a gateway is built from; the application makes every part.
@@ -138,20 +137,6 @@ impl Gateway {
         self.live.store(Arc::new(live));
         self.under_way.decide_again(self);
         self.changed.send_modify(|times| *times += 1);
-    }
-
-    /// What upstreams offer is not what it was: whoever listens is told.
-    pub fn offer_changed(&self) {
-        self.under_way.decide_again(self);
-        self.changed.send_modify(|times| *times += 1);
-    }
-
-    /// Whether there is anything at this endpoint. Who is asked that is known already.
-    pub fn serves(&self, endpoint: Endpoint) -> bool {
-        match endpoint {
-            Endpoint::Upstream(upstream) => self.upstreams.declared(upstream),
-            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => true,
-        }
     }
 
     /// Told whenever something else is in force.
@@ -317,31 +302,6 @@ impl Gateway {
         }
     }
 
-    /// Whether the gateway can do its work.
-    pub fn health(&self) -> Health {
-        let journal = self.journal.healthy();
-        let live = self.live.load();
-        let upstreams = self.upstreams.health();
-        let needed = upstreams.iter().all(|upstream| !upstream.required || upstream.down.is_none());
-        let each = upstreams.iter().map(|upstream| {
-            let status = upstream.down.as_deref().unwrap_or("ok");
-            (
-                upstream.name.to_string(),
-                json!({ "status": status, "tools": upstream.tools, "required": upstream.required }),
-            )
-        });
-        let ok = journal && needed;
-        let details = json!({
-            "status": if ok { "ok" } else { "failing" },
-            "journal": if journal { "ok" } else { "cannot be written" },
-            "snapshot": live.snapshot.hash().to_string(),
-            "principals": live.directory.entries().len(),
-            "hosts": live.inventory.hosts().count(),
-            "upstreams": each.collect::<Map<String, Value>>(),
-        });
-        Health { ok, details }
-    }
-
     /// Names and specs of the verbs, for rules and completions.
     pub fn verbs(&self) -> impl Iterator<Item = &ToolSpec> {
         self.verbs.values().map(|verb| verb.spec())
@@ -357,41 +317,6 @@ impl Gateway {
 
     pub(crate) fn prompt_tool(&self, name: &str) -> Option<&Arc<dyn Tool>> {
         (name == GetPrompt::NAME).then_some(&self.get_prompt)
-    }
-
-    /// The tool of this name at an endpoint, whoever asks.
-    pub(crate) fn tool(&self, endpoint: Endpoint, name: &str) -> Option<Arc<dyn Tool>> {
-        match endpoint {
-            Endpoint::Upstream(upstream) => self.upstreams.tool_of(upstream, name),
-            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => {
-                let ours = self.catalogue.tool(name).filter(|tool| endpoint.serves(tool.spec().set.as_str()));
-                let theirs = || self.upstreams.tool(name).filter(|_| endpoint == Endpoint::All);
-                ours.cloned().or_else(theirs)
-            }
-        }
-    }
-
-    pub(crate) fn visible_tools(
-        &self,
-        live: &Live,
-        principal: &Principal,
-        endpoint: Endpoint,
-    ) -> Vec<Arc<dyn Tool>> {
-        let mut tools: Vec<Arc<dyn Tool>> = match endpoint {
-            Endpoint::Upstream(upstream) => self.upstreams.tools_of(upstream),
-            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => self
-                .catalogue
-                .tools()
-                .filter(|tool| endpoint.serves(tool.spec().set.as_str()))
-                .cloned()
-                .collect(),
-        };
-        if endpoint == Endpoint::All {
-            tools.extend(self.upstreams.tools());
-            tools.sort_by(|one, other| one.spec().name.as_str().cmp(other.spec().name.as_str()));
-        }
-        tools.retain(|tool| live.snapshot.visible(principal, &tool_facts(tool.spec())));
-        tools
     }
 
     pub(crate) fn not_recorded(&self, error: &JournalError) -> NotRecorded {

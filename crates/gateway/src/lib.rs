@@ -24,6 +24,7 @@ mod rates;
 mod resolve;
 mod resources;
 mod screen;
+mod served;
 mod state_seal;
 mod tell;
 mod under_way;

@@ -13,6 +13,7 @@ mod era;
 mod error;
 mod forward;
 mod headers;
+mod listed;
 mod methods;
 mod notices;
 mod params;
@@ -36,6 +37,7 @@ pub use forward::{NotAnObject, Onward, send_on, wants_progress, without_meta};
 pub use headers::{
     Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
 };
+pub use listed::{ListedTool, Verbatim};
 pub use methods::Method;
 pub use notices::{
     Changed, ListenEnded, Progress, write_changed, write_listening, write_log, write_notification,
@@ -47,9 +49,9 @@ pub use params::{
 pub use question::{InputRequired, write_question};
 pub use results::{
     Annotations, CacheScope, Caching, CallResult, Capabilities, Complete, Discover, Dress, EmptyResult,
-    GetPrompt, Initialize, ListPrompts, ListResourceTemplates, ListResources, ListTools, ListedTool,
-    ListingCapability, PlainCapability, Prompt, PromptArgument, PromptMessage, ReadResource, Resource,
-    ResourceTemplate, ServerInfo, Tool, Verbatim, write_result,
+    GetPrompt, Initialize, ListPrompts, ListResourceTemplates, ListResources, ListTools, ListingCapability,
+    PlainCapability, Prompt, PromptArgument, PromptMessage, ReadResource, Resource, ResourceTemplate,
+    ServerInfo, Tool, write_result,
 };
 pub use scan::{Malformed, ScanLimits, scan};
 pub use sse::{SseEvent, SseReader, SseTooLong, write_comment, write_event};
