@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use model::{CredentialPattern, Target};
 use policy::{
@@ -20,7 +21,7 @@ use crate::text::Text;
 /// A checked rule, and where it is written.
 #[derive(Debug, Clone)]
 pub(crate) struct WrittenRule {
-    pub(crate) rule: Rule,
+    pub(crate) rule: Arc<Rule>,
     origin: Origin,
     /// Position in its file.
     index: usize,
@@ -73,7 +74,7 @@ pub(crate) fn cedar(file: &TextFile) -> WrittenCedar {
 impl Loaded {
     /// The rules, in the order of the files' names.
     pub fn rules(&self) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().map(|written| &written.rule)
+        self.rules.iter().map(|written| written.rule.as_ref())
     }
 
     /// Compiles rules and Cedar files against the tools and operators' verbs that exist, and what these files declare.
@@ -86,7 +87,7 @@ impl Loaded {
         verbs: Vec<String>,
     ) -> Result<(Snapshot, Vec<Diagnostic>), Diagnostics> {
         let report = Report::default();
-        let rules = self.rules().cloned().collect();
+        let rules = self.rules.iter().map(|written| Arc::clone(&written.rule));
         let cedar = self.cedar.iter().map(|written| written.file.clone()).collect();
         let snapshot = match Snapshot::compile(rules, cedar, &self.vocabulary(tools, verbs)) {
             Ok((snapshot, warnings)) => {
@@ -223,7 +224,7 @@ fn parse(file: &Table<'_>, tables: &[Table<'_>]) -> Vec<WrittenRule> {
     for (index, (raw, table)) in raw.rule.into_iter().zip(tables).enumerate() {
         match Rule::parse(raw.into_inner()) {
             Ok(rule) => rules.push(WrittenRule {
-                rule,
+                rule: Arc::new(rule),
                 origin: Origin::of(file.place.file, table.place.span.clone()),
                 index,
                 meaning: table

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use crate::TargetName;
 
@@ -43,16 +44,15 @@ pub struct Target {
     pub address: Option<String>,
 }
 
+/// What every call of a tool that is about the gateway itself names.
+static GATEWAY_NAME: LazyLock<TargetName> = LazyLock::new(|| {
+    TargetName::parse(Target::GATEWAY).unwrap_or_else(|_| unreachable!("the literal is a target name"))
+});
+
 impl Target {
     /// The gateway as a target. Its name is reserved: no inventory entry can have it.
     pub fn gateway() -> Self {
-        Self {
-            name: TargetName::parse(Self::GATEWAY)
-                .unwrap_or_else(|_| unreachable!("the literal is a target name")),
-            kind: TargetKind::Gateway,
-            tags: BTreeSet::new(),
-            address: None,
-        }
+        Self { name: GATEWAY_NAME.clone(), kind: TargetKind::Gateway, tags: BTreeSet::new(), address: None }
     }
 
     /// A host that the inventory does not declare, by the one spelling of its address.

@@ -1,6 +1,9 @@
 //! The decision: one Cedar request per part, all must be permitted, anything unclear is a no.
 
-use std::sync::Arc;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::{Decision, Entities, PolicyId, PolicySet, Request};
 use ipnet::IpNet;
@@ -168,6 +171,21 @@ impl Snapshot {
         part: &SubAction,
         matched: &[&CompiledRule],
     ) -> Result<Grant, Refusal> {
+        // Its policy asks for this tool on the gateway, which is what `built_in` says, and nothing else is there to be asked.
+        if considered.built_in && matched.is_empty() && considered.raw.is_empty() {
+            return Ok(grant(&[Origin::BuiltIn]));
+        }
+        self.evaluate_by_cedar(asked, considered, part, matched)
+    }
+
+    /// The same by Cedar, whatever is asked.
+    fn evaluate_by_cedar(
+        &self,
+        asked: Asked<'_>,
+        considered: &Considered<'_>,
+        part: &SubAction,
+        matched: &[&CompiledRule],
+    ) -> Result<Grant, Refusal> {
         let names = matched.iter().map(|r| r.rule.name.as_str());
         let request = self
             .facts
@@ -263,6 +281,9 @@ impl Grant {
     }
 }
 
+/// What decisions call the policy behind what needs no rule.
+static BUILT_IN_NAME: LazyLock<Option<RuleName>> = LazyLock::new(|| RuleName::parse(BUILT_IN_ID).ok());
+
 /// Where a deciding policy came from.
 enum Origin<'a> {
     BuiltIn,
@@ -274,7 +295,7 @@ enum Origin<'a> {
 impl Origin<'_> {
     fn name(&self) -> Option<RuleName> {
         match self {
-            Self::BuiltIn => RuleName::parse(BUILT_IN_ID).ok(),
+            Self::BuiltIn => BUILT_IN_NAME.clone(),
             Self::Rule(_, compiled) => Some(compiled.rule.name.clone()),
             Self::Cedar(name) => Some((*name).clone()),
             Self::Unknown => None,

@@ -1,6 +1,7 @@
 //! From checked rules and Cedar files to a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Policy, PolicySet, ValidationMode, Validator};
 use model::{FileAccess, SnapshotHash, ToolName};
@@ -25,49 +26,72 @@ const STACK: usize = 256 * 1024 * 1024;
 
 type Compiled = Result<(Snapshot, Vec<LintWarning>), Vec<RuleProblem>>;
 
-/// Compiles on a thread of its own with a long stack, of which only what is used takes memory.
-pub(crate) fn compile(rules: Vec<Rule>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary) -> Compiled {
-    let internal = |message: &str| Err(vec![RuleProblem::new("rule", format!("internal: {message}"))]);
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("policy-compile".to_owned()).stack_size(STACK);
-        match thread.spawn_scoped(scope, || compile_here(rules, cedar, vocabulary)) {
-            Ok(running) => running.join().unwrap_or_else(|_| internal("compiling the policy failed")),
-            Err(e) => internal(&format!("no thread to compile the policy on: {e}")),
-        }
-    })
-}
-
-fn compile_here(rules: Vec<Rule>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary) -> Compiled {
+/// Compiles, and then judges what came of it. Each on a thread of its own: what a thread leaves behind when it ends goes back
+/// to the system, as far as nothing of it is kept, and of what the validator needs nothing is.
+pub(crate) fn compile(rules: Vec<Arc<Rule>>, cedar: Vec<CedarFile>, vocabulary: &Vocabulary) -> Compiled {
     let mut problems = names(&rules, vocabulary);
-    let defect = |message: String| vec![RuleProblem::new("rule", format!("internal: {message}"))];
-    let validator = Validator::new(schema(vocabulary).map_err(defect)?);
-    let (compiled, raw) = (policies(rules, &mut problems), raw_policies(&cedar, &mut problems));
-    problems.extend(conditions(&compiled, &validator));
-    problems.extend(raw_conditions(&raw, &validator));
+    let snapshot = on_long_stack(|| build(rules, cedar, vocabulary, &mut problems))?;
+    let warnings = on_long_stack(|| judge(&snapshot, vocabulary, &mut problems))?;
     if !problems.is_empty() {
         problems.sort_by_key(|problem| problem.place);
         return Err(problems);
     }
-    let rules: Vec<Rule> = compiled.iter().map(|compiled| compiled.rule.clone()).collect();
-    let warnings = lint::lint(&rules, vocabulary);
-    let snapshot = Snapshot {
-        hash: hash(&compiled, &cedar),
-        tools: tool_names(vocabulary),
-        index: Index::new(&rules),
-        rules: compiled,
-        files: cedar,
-        raw,
-        built_in: built_in_policy(BUILT_IN_ID).map_err(defect)?,
-        facts: Facts::new().map_err(defect)?,
-        sets: Sets::default(),
-        listed: Listed::default(),
-        authorizer: Authorizer::new(),
-    };
     Ok((snapshot, warnings))
 }
 
+/// Runs on a thread with a long stack, of which only what is used takes memory.
+fn on_long_stack<T: Send>(act: impl FnOnce() -> Result<T, String> + Send) -> Result<T, Vec<RuleProblem>> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("policy-compile".to_owned()).stack_size(STACK);
+        match thread.spawn_scoped(scope, act) {
+            Ok(running) => running.join().unwrap_or_else(|_| Err("compiling the policy failed".to_owned())),
+            Err(e) => Err(format!("no thread to compile the policy on: {e}")),
+        }
+    })
+    .map_err(|message| vec![RuleProblem::new("rule", format!("internal: {message}"))])
+}
+
+/// Everything that is kept. What does not compile is left out of it, and a problem.
+fn build(
+    rules: Vec<Arc<Rule>>,
+    cedar: Vec<CedarFile>,
+    vocabulary: &Vocabulary,
+    problems: &mut Vec<RuleProblem>,
+) -> Result<Snapshot, String> {
+    let (compiled, raw) = (policies(rules, problems), raw_policies(&cedar, problems));
+    Ok(Snapshot {
+        hash: hash(&compiled, &cedar),
+        tools: tool_names(vocabulary),
+        index: Index::new(compiled.iter().map(|compiled| compiled.rule.as_ref())),
+        rules: compiled,
+        files: cedar,
+        raw,
+        built_in: built_in_policy(BUILT_IN_ID)?,
+        facts: Facts::new()?,
+        sets: Sets::default(),
+        listed: Listed::default(),
+        authorizer: Authorizer::new(),
+    })
+}
+
+/// What is wrong with the conditions, and what only looks wrong.
+fn judge(
+    snapshot: &Snapshot,
+    vocabulary: &Vocabulary,
+    problems: &mut Vec<RuleProblem>,
+) -> Result<Vec<LintWarning>, String> {
+    let validator = Validator::new(schema(vocabulary)?);
+    problems.extend(conditions(&snapshot.rules, &validator));
+    problems.extend(raw_conditions(&snapshot.raw, &validator));
+    if !problems.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rules: Vec<Rule> = snapshot.rules.iter().map(|compiled| Rule::clone(&compiled.rule)).collect();
+    Ok(lint::lint(&rules, vocabulary))
+}
+
 /// Names that must exist, and rules that must have names of their own.
-fn names(rules: &[Rule], vocabulary: &Vocabulary) -> Vec<RuleProblem> {
+fn names(rules: &[Arc<Rule>], vocabulary: &Vocabulary) -> Vec<RuleProblem> {
     let mut problems = Vec::new();
     let mut seen = BTreeMap::new();
     for (at, rule) in rules.iter().enumerate() {
@@ -134,8 +158,8 @@ const LATER_SETS: &[&str] = &[
     "systemctl",
 ];
 
-fn policies(rules: Vec<Rule>, problems: &mut Vec<RuleProblem>) -> Vec<CompiledRule> {
-    let mut compiled = Vec::new();
+fn policies(rules: Vec<Arc<Rule>>, problems: &mut Vec<RuleProblem>) -> Vec<CompiledRule> {
+    let mut compiled = Vec::with_capacity(rules.len());
     for (at, rule) in rules.into_iter().enumerate() {
         // A number keeps the id short; the name is in the annotations.
         match rule_policy(&rule, &format!("rule:{at}")) {

@@ -124,7 +124,9 @@ fn no_rule(
         SubAction::Whole | SubAction::Upstream(_) | SubAction::Credential { .. } => ErrorCode::DeniedNoRule,
     };
     let (rule, why) = match considered.permits().find(|r| r.rule.covers(&Part::new(part))) {
-        Some(r) => (Some(&r.rule), "would permit it, but its condition `when` does not hold now".to_owned()),
+        Some(r) => {
+            (Some(r.rule.as_ref()), "would permit it, but its condition `when` does not hold now".to_owned())
+        }
         None => nearest(considered, part),
     };
     let reason = match rule {
@@ -146,11 +148,11 @@ fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rul
     match part {
         SubAction::Whole => (None, String::new()),
         SubAction::Upstream(_) => {
-            let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.arguments.is_some());
+            let rule = considered.permits().map(|r| r.rule.as_ref()).find(|rule| rule.arguments.is_some());
             (rule, "is about other `arguments`".to_owned())
         }
         SubAction::Credential { credential, .. } => {
-            let rule = considered.permits().map(|r| &r.rule).find(|rule| rule.credentials.is_some());
+            let rule = considered.permits().map(|r| r.rule.as_ref()).find(|rule| rule.credentials.is_some());
             (rule, format!("is about other credentials than `{credential}`"))
         }
         SubAction::File { access, path } => nearest_file(considered, *access, path),
@@ -163,7 +165,9 @@ fn nearest<'a>(considered: &Considered<'a>, part: &SubAction) -> (Option<&'a Rul
                     (Some(rule), format!("permits `{pattern}`: {}", differs(pattern, command)))
                 }
                 None => match considered.permits().next() {
-                    Some(r) => (Some(&r.rule), "has no `commands`, and any must be written".to_owned()),
+                    Some(r) => {
+                        (Some(r.rule.as_ref()), "has no `commands`, and any must be written".to_owned())
+                    }
                     None => (None, String::new()),
                 },
             }
@@ -198,7 +202,7 @@ fn nearest_file<'a>(
             (Some(rule), format!("has `{pattern}` in `{key}s`: {}", pattern.differs(path)))
         }
         None => match considered.permits().next() {
-            Some(r) => (Some(&r.rule), format!("has no `{key}s`, and any must be written")),
+            Some(r) => (Some(r.rule.as_ref()), format!("has no `{key}s`, and any must be written")),
             None => (None, String::new()),
         },
     }

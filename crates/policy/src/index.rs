@@ -18,9 +18,9 @@ pub(crate) struct Index {
 const ANY: u32 = 0;
 
 impl Index {
-    pub(crate) fn new(rules: &[Rule]) -> Self {
+    pub(crate) fn new<'a>(rules: impl IntoIterator<Item = &'a Rule>) -> Self {
         let mut index = Self::default();
-        for (at, rule) in rules.iter().enumerate() {
+        for (at, rule) in rules.into_iter().enumerate() {
             let Ok(at) = u32::try_from(at) else { break };
             let who: Vec<u32> = rule.principals.iter().map(|selector| index.who_key(selector)).collect();
             for expr in &rule.targets {

@@ -1,6 +1,7 @@
 //! The compiled whole of the rules: what decides, what is shown, what a permit names.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::{Authorizer, Policy};
 use model::{Principal, SnapshotHash, Target, TargetKind, ToolName};
@@ -31,7 +32,7 @@ pub struct Snapshot {
 
 /// A rule beside its Cedar form.
 pub(crate) struct CompiledRule {
-    pub(crate) rule: Rule,
+    pub(crate) rule: Arc<Rule>,
     pub(crate) policy: Policy,
 }
 
@@ -47,7 +48,7 @@ pub struct Moment {
 impl Snapshot {
     /// A policy without rules: denies everything but what is built in.
     pub fn empty() -> Self {
-        match Self::compile(Vec::new(), Vec::new(), &Vocabulary::default()) {
+        match Self::compile(Vec::<Rule>::new(), Vec::new(), &Vocabulary::default()) {
             Ok((snapshot, _)) => snapshot,
             Err(problems) => unreachable!("without rules nothing can be wrong with them: {problems:?}"),
         }
@@ -60,11 +61,11 @@ impl Snapshot {
     /// Every problem: names that do not exist, rules of one name, conditions and Cedar files that do not fit
     /// the schema.
     pub fn compile(
-        rules: Vec<Rule>,
+        rules: impl IntoIterator<Item: Into<Arc<Rule>>>,
         cedar: Vec<CedarFile>,
         vocabulary: &Vocabulary,
     ) -> Result<(Self, Vec<LintWarning>), Vec<RuleProblem>> {
-        compile::compile(rules, cedar, vocabulary)
+        compile::compile(rules.into_iter().map(Into::into).collect(), cedar, vocabulary)
     }
 
     /// What a permit names.
@@ -98,7 +99,7 @@ impl Snapshot {
     fn listing(&self, tool: &ToolFacts, built_in: bool) -> (Whose, Whose) {
         let rules = |effect: Effect| {
             let of_tool = move |rule: &&Rule| rule.effect == effect && rule.names_tool(tool);
-            self.rules.iter().map(|compiled| &compiled.rule).filter(of_tool)
+            self.rules.iter().map(|compiled| compiled.rule.as_ref()).filter(of_tool)
         };
         let upstream = tool.name.upstream().map(|(upstream, _)| Target::upstream(upstream));
         let everywhere = |rule: &&Rule| {
@@ -127,7 +128,7 @@ impl Snapshot {
             .candidates(principal, target)
             .into_iter()
             .filter_map(|at| self.rules.get(usize::try_from(at).ok()?))
-            .map(|compiled| &compiled.rule)
+            .map(|compiled| compiled.rule.as_ref())
             .filter(|rule| rule.names_principal(principal) && rule.names_target(target))
             .collect();
         let permitted = here.iter().any(|rule| rule.effect == Effect::Permit)

@@ -62,7 +62,7 @@ fn what_does_not_fit_the_schema_is_an_error_with_its_place() {
         }
     }
     let twice = || CedarFile { name: "a.cedar".into(), text: String::new() };
-    assert!(Snapshot::compile(Vec::new(), vec![twice(), twice()], &vocabulary()).is_err());
+    assert!(Snapshot::compile(Vec::<policy::Rule>::new(), vec![twice(), twice()], &vocabulary()).is_err());
 }
 
 #[test]

@@ -40,25 +40,30 @@ pub enum OpaqueWhen {
 
 const LIST: &str = include_str!("../../data/opaque.txt");
 
-/// The list by program; the entries of one in the order of the file.
-static BY_PROGRAM: LazyLock<Box<[OpaqueProgram]>> = LazyLock::new(|| {
-    let mut list: Box<[OpaqueProgram]> = opaque_programs().collect();
-    list.sort_by_key(|entry| entry.program);
-    list
+/// The list's lines by program; those of one in the order of the file. Only the lines that are asked for are read: all of
+/// them, read, would be four times their text.
+static BY_PROGRAM: LazyLock<Box<[&str]>> = LazyLock::new(|| {
+    let mut lines: Box<[&str]> = lines().collect();
+    lines.sort_by_key(|line| program_of(line));
+    lines
 });
 
 /// What the list says of a program of exactly this name.
-fn entries(program: &str) -> &'static [OpaqueProgram] {
-    let list: &'static [OpaqueProgram] = &BY_PROGRAM;
-    let from = list.partition_point(|entry| entry.program < program);
-    let listed = list.get(from..).unwrap_or_default();
-    let (entries, _) = listed.split_at(listed.partition_point(|entry| entry.program == program));
-    entries
+fn entries(program: &str) -> impl Iterator<Item = OpaqueProgram> {
+    let lines: &'static [&'static str] = &BY_PROGRAM;
+    let from = lines.partition_point(|line| program_of(line) < program);
+    let listed = lines.get(from..).unwrap_or_default();
+    let (lines, _) = listed.split_at(listed.partition_point(|line| program_of(line) == program));
+    lines.iter().filter_map(|line| entry(line))
 }
 
 /// The list, in the order of its file.
 pub fn opaque_programs() -> impl Iterator<Item = OpaqueProgram> {
-    LIST.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).filter_map(entry)
+    lines().filter_map(entry)
+}
+
+fn lines() -> impl Iterator<Item = &'static str> {
+    LIST.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
@@ -78,7 +83,7 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
     let reading = Reading { abbreviates: abbreviates(name), valued: valued(name) };
     spellings(name)
         .chain(other.into_iter().flat_map(spellings))
-        .flat_map(|spelling| entries(spelling).iter().map(move |entry| (spelling, entry)))
+        .flat_map(|spelling| entries(spelling).map(move |entry| (spelling, entry)))
         // What is built into a shell has one name: `read` is, `sensors-read` is not.
         .filter(|(spelling, entry)| entry.reason != BUILT_IN || spelling.len() == name.len())
         .find(|(_, entry)| entry.holds(command, reading))
@@ -88,7 +93,8 @@ pub(super) fn reason(command: &SimpleCommand) -> Option<&'static str> {
 /// Whether a program of this name is opaque with some words.
 pub(super) fn is_listed(program: &str) -> bool {
     let lower = base(program).to_ascii_lowercase();
-    EVALUATES.contains(&lower.as_str()) || spellings(&lower).any(|spelling| !entries(spelling).is_empty())
+    EVALUATES.contains(&lower.as_str())
+        || spellings(&lower).any(|spelling| entries(spelling).next().is_some())
 }
 
 /// Whether an option takes the place of the first operand, so that what a rule's author took for the text to
@@ -212,6 +218,12 @@ fn is_abbreviation(word: &str, option: &str) -> bool {
 
 /// `PROGRAM[ WORD[ WORD]]: REASON`, `PROGRAM[ WORD] FILE: REASON`, `PROGRAM IN OUT: REASON` or, for a word
 /// with `*`, `PROGRAM LIKE: REASON`
+/// Which program a line of the list is about.
+fn program_of(line: &str) -> &str {
+    let what = line.split_once(": ").map_or(line, |(what, _)| what);
+    what.split_once(' ').map_or(what, |(program, _)| program)
+}
+
 fn entry(line: &'static str) -> Option<OpaqueProgram> {
     let (what, reason) = line.split_once(": ")?;
     let (program, when) = match what.split_once(' ') {
@@ -232,12 +244,12 @@ fn entry(line: &'static str) -> Option<OpaqueProgram> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LIST, OpaqueWhen, opaque_programs};
+    use super::{OpaqueWhen, lines, opaque_programs, program_of};
 
     #[test]
     fn the_list_is_well_formed() {
-        let lines = LIST.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        assert_eq!(opaque_programs().count(), lines.count());
+        assert_eq!(opaque_programs().count(), lines().count());
+        assert!(lines().zip(opaque_programs()).all(|(line, entry)| program_of(line) == entry.program));
         let mut seen = std::collections::BTreeSet::new();
         for entry in opaque_programs() {
             assert!(
