@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::front::Input;
 use crate::gateway::Gateway;
-use crate::resolve::{Shelf, goes_upstream};
+use crate::resolve::{Shelf, arguments, goes_upstream};
 use crate::state_seal::{Opened, Purpose};
 use crate::{Authenticated, ToolCall};
 
@@ -20,7 +20,7 @@ pub(crate) struct Heard {
     pub(crate) input: Option<ClientInput>,
     /// The state, if one came; its use is claimed when the call is permitted.
     pub(crate) opened: Option<Opened>,
-    purpose: Purpose,
+    shelf: Shelf,
 }
 
 impl Heard {
@@ -37,22 +37,25 @@ pub(crate) fn hear(
     shelf: Shelf,
     arguments: &Map<String, Value>,
 ) -> Result<Heard, Failure> {
-    let actor = call.origin().actor.as_ref().unwrap_or(&call.principal().id);
-    let ToolCall { endpoint, tool, input, .. } = call.inner();
+    let ToolCall { endpoint, tool, input: Input { answers, state }, .. } = call.inner();
     if goes_upstream(*endpoint, shelf, tool) {
         // What an upstream asked, and the state it gave out, are its own: they go on with the parameters.
-        return Ok(Heard { input: None, opened: None, purpose: Purpose::new("", "", "", &Value::Null) });
+        return Ok(Heard { input: None, opened: None, shelf });
     }
-    let name = format!("{shelf:?}/{tool}");
-    let arguments = Value::Object(arguments.clone());
-    let purpose = Purpose::new(call.principal().id.as_str(), actor.as_str(), &name, &arguments);
-    let Input { answers, state } = input;
-    let opened = state.as_deref().map(|state| gateway.seal.open(&purpose, state)).transpose()?;
+    let open = |state: &str| gateway.seal.open(&purpose(call, shelf, arguments.clone()), state);
+    let opened = state.as_deref().map(open).transpose()?;
     let input = (answers.is_some() || opened.is_some()).then(|| ClientInput {
         answers: answers.clone().unwrap_or_default(),
         carried: opened.as_ref().map(|opened| opened.carried.clone()),
     });
-    Ok(Heard { input, opened, purpose })
+    Ok(Heard { input, opened, shelf })
+}
+
+/// What a call's state is good for: the same call again.
+fn purpose(call: &Authenticated<ToolCall>, shelf: Shelf, arguments: Map<String, Value>) -> Purpose {
+    let actor = call.origin().actor.as_ref().unwrap_or(&call.principal().id);
+    let name = format!("{shelf:?}/{}", call.inner().tool);
+    Purpose::new(call.principal().id.as_str(), actor.as_str(), &name, &Value::Object(arguments))
 }
 
 /// Whose turn it is after an outcome. Questions that the client cannot take make it a failure.
@@ -82,8 +85,11 @@ pub(crate) fn turn(
         .with_hint("use a client that declares the capability");
         return (Err(failure), Turn::Void(Void::Ability(beyond)));
     }
-    let sealed = carried.map(|carried| gateway.seal.seal(&heard.purpose, id, carried)).transpose();
-    match sealed {
+    let seal = |carried| {
+        let arguments = arguments(call.inner().arguments.as_deref())?;
+        gateway.seal.seal(&purpose(call, heard.shelf, arguments), id, carried)
+    };
+    match carried.map(seal).transpose() {
         Ok(state) => (result, Turn::Client(Asked { questions, state })),
         Err(failure) => (Err(failure), Turn::Over),
     }

@@ -49,7 +49,9 @@ pub(crate) async fn run(
     let origin = Origin { parent: asked_by.or(call.origin().parent), ..call.origin().clone() };
     let mut pending = gateway.journal.pending(call.principal(), origin, &name);
     let mut facts = facts::opening();
-    let guarded = match stages(gateway, &live, &call, shelf, heard, &mut pending, &mut facts).await {
+    // Boxed, so that what holds the whole call is not copied with everything that a stage may hold.
+    let staged = Box::pin(stages(gateway, &live, &call, shelf, heard, &mut pending, &mut facts)).await;
+    let guarded = match staged {
         Ok(guarded) => guarded,
         Err(Refusal::Denied(denial)) if denial.code == ErrorCode::DeniedRate => {
             let answer = gateway.guard.admit_answer(tools::denied(&denial));

@@ -67,7 +67,12 @@ impl Tool for Whoami {
 
 /// A list of texts on one line; `none` if it is empty.
 pub(crate) fn joined(list: Option<&Value>) -> String {
-    let items: Vec<&str> =
-        list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
+    let mut line = String::new();
+    for item in list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+        if !line.is_empty() {
+            line.push_str(", ");
+        }
+        line.push_str(item);
+    }
+    if line.is_empty() { "none".to_owned() } else { line }
 }

@@ -47,7 +47,7 @@ impl Exchange<'_> {
             return self.answer_when_known(under).await;
         }
         under.talk = under.talk.silent();
-        self.answer_whole(under).await
+        Box::pin(self.answer_whole(under)).await
     }
 
     async fn answer_whole(self, under: UnderAnswer) -> Response<Body> {

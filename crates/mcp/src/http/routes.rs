@@ -83,7 +83,8 @@ async fn serve_mcp(
         return Err(Refused::NotFound);
     }
     match *request.method() {
-        Method::POST => post::post(shared, who, endpoint, request, under_way).await,
+        // Boxed here and below: a future is copied into each that awaits it, and these are kilobytes.
+        Method::POST => Box::pin(post::post(shared, who, endpoint, request, under_way)).await,
         Method::GET => legacy::listen(shared, &who, endpoint, request.headers(), under_way),
         Method::DELETE => legacy::end(shared, &who, request.headers()),
         _ => Err(Refused::Method("POST, GET, DELETE")),
