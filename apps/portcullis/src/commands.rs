@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod allocator;
 pub(crate) mod audit;
 mod call;
 pub(crate) mod check;

@@ -22,6 +22,8 @@ pub struct FrontConfig {
     pub hosts: HostRules,
     /// Whether any principal can authenticate over HTTP at all.
     pub has_principals: bool,
+    /// Threads that serve connections, each keeping its own; 0: the runtime that starts the front serves them.
+    pub lanes: usize,
     /// What bounds connections and requests.
     pub limits: HttpLimits,
     /// What bounds legacy sessions.
@@ -120,6 +122,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The threads that serve connections cannot be started.
+    #[error("cannot start the threads that serve connections: {0}")]
+    Lanes(std::io::Error),
 }
 
 impl FrontConfig {

@@ -5,6 +5,7 @@ mod body;
 mod credentials;
 mod exchange;
 mod hosts;
+mod lanes;
 mod legacy;
 mod peer;
 mod post;
@@ -34,6 +35,7 @@ use crate::config::is_reachable;
 use crate::session::Sessions;
 use crate::{FrontConfig, Gate, HttpLimits, SessionLimits, StartError};
 use accept::Listener;
+use lanes::Lanes;
 use strangers::Strangers;
 use subscriptions::Subscriptions;
 
@@ -71,6 +73,7 @@ struct Shared {
     hosts: ArcSwap<HostRules>,
     proxies: ArcSwap<Option<Vec<IpNet>>>,
     tls: Option<ArcSwap<rustls::ServerConfig>>,
+    lanes: Lanes,
     /// Connections and calls; the shutdown waits for them.
     tasks: TaskTracker,
     /// No new connections; those there are end after what is under way.
@@ -121,6 +124,7 @@ impl Front {
             hosts,
             proxies: ArcSwap::from_pointee(config.trusted_proxies),
             tls: config.tls.map(|tls| ArcSwap::new(tls.into_config())),
+            lanes: Lanes::start(config.lanes).map_err(StartError::Lanes)?,
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
             calls: CancellationToken::new(),

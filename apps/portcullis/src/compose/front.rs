@@ -1,6 +1,7 @@
 //! `[listen]`: the front over HTTP, and what of it follows a reload.
 
 use std::fmt;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
@@ -54,9 +55,15 @@ fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
             .principals
             .iter()
             .any(|principal| !principal.api_keys.is_empty() || principal.certificate_san.is_some()),
+        lanes: lanes(),
         limits: HttpLimits::default(),
         sessions: SessionLimits::default(),
     })
+}
+
+/// As many as can run at once.
+fn lanes() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Everything that can fail comes first; what is returned only swaps.

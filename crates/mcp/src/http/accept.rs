@@ -79,11 +79,14 @@ pub(super) async fn run(shared: Arc<Shared>, socket: TcpListener, listener: List
             continue;
         };
         let (shared, builder) = (Arc::clone(&shared), Arc::clone(&builder));
-        let tasks = shared.tasks.clone();
-        tasks.spawn(async move {
+        let here = Arc::clone(&shared);
+        let moved = here.lanes.serve(stream, &here.tasks, move |stream| async move {
             let _held = (source, place, Connected::new(listener.serves.as_str()));
             serve(&shared, &builder, stream, address, listener).await;
         });
+        if let Err(error) = moved {
+            tracing::warn!(%error, "a connection could not be handed over");
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) fn config() -> FrontConfig {
         trusted_proxies: None,
         hosts: HostRules::default(),
         has_principals: true,
+        lanes: 2,
         limits: HttpLimits::default(),
         sessions: SessionLimits::default(),
     }

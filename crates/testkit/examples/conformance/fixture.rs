@@ -84,6 +84,7 @@ impl Fixture {
             trusted_proxies: None,
             hosts: HostRules::parse(&[], &[]).expect("no rules"),
             has_principals: true,
+            lanes: 2,
             limits: HttpLimits::default(),
             sessions,
         };
