@@ -36,7 +36,7 @@ pub(crate) struct Reached<'a> {
 /// Where an action's target is and how it is reached; nothing for acts on the gateway.
 pub(crate) fn reach<'a>(gateway: &Gateway, live: &'a Live, action: &Action) -> Result<Reached<'a>, Failure> {
     let standing =
-        action.tool.upstream().map(|(upstream, _)| gateway.upstreams.standing(upstream)).transpose()?;
+        action.tool.theirs().map(|theirs| gateway.upstreams.standing(theirs.upstream)).transpose()?;
     let host = live.inventory.reached(&action.target);
     let hops = match &host {
         Some(Cow::Borrowed(host)) => live.inventory.way(host).map(Some),

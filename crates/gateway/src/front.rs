@@ -6,7 +6,7 @@ use model::{Abilities, Answer, ErrorCode, Forward, LogLevel};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
-use tools::{CompletionOf, Tool};
+use tools::{CompletionOf, Errand, ListOf, Tool};
 
 use crate::Endpoint;
 
@@ -30,6 +30,8 @@ pub struct ToolCall {
     pub input: Input,
     /// For tools of upstreams: what is sent on. Without it, what `arguments` says is.
     pub forward: Option<Forward>,
+    /// What is wanted of an upstream, if that is no tool; `tool` is its name then.
+    pub errand: Option<Errand>,
 }
 
 /// What a client sent along with a call that it makes again after questions; nothing of it is checked yet.
@@ -77,8 +79,20 @@ impl ToolCall {
             abilities: Abilities::default(),
             input: Input::default(),
             forward: None,
+            errand: None,
         }
     }
+}
+
+/// A page of a list that an upstream has.
+#[derive(Debug, Clone)]
+pub struct TheirList {
+    /// Where it is asked for.
+    pub endpoint: Endpoint,
+    /// Which list.
+    pub of: ListOf,
+    /// What is sent on.
+    pub forward: Forward,
 }
 
 /// A prompt that is asked for.

@@ -177,7 +177,8 @@ impl Gateway {
         self: &Arc<Self>,
         call: Authenticated<ToolCall>,
     ) -> Result<Recorded<Answer>, NotRecorded> {
-        self.start(call, Shelf::Tools).await
+        let shelf = call.inner().errand.map_or(Shelf::Tools, Shelf::Errands);
+        self.start(call, shelf).await
     }
 
     /// Waits, not for ever, until every call has reached its record, also those whose caller has gone. `false` if some
@@ -359,7 +360,7 @@ impl Gateway {
     }
 
     /// Takes one call off the budget for what is no call; if there is none left, it is counted for a sum.
-    fn over_rate(
+    pub(crate) fn over_rate(
         &self,
         live: &Live,
         who: &Authenticated<()>,

@@ -27,6 +27,7 @@ mod screen;
 mod served;
 mod state_seal;
 mod tell;
+mod theirs;
 mod under_way;
 mod unlosable;
 mod view;
@@ -40,7 +41,8 @@ pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
 pub use front::{
-    Completing, Health, Input, NotActing, NotRecorded, Notice, PromptCall, ToolCall, ToolList, Unlisted,
+    Completing, Health, Input, NotActing, NotRecorded, Notice, PromptCall, TheirList, ToolCall, ToolList,
+    Unlisted,
 };
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;
@@ -50,5 +52,6 @@ pub use view::{Digest, View};
 /// What the fronts need of the crates behind the gateway, so that they depend on it alone.
 pub use audit::{Origin, Recorded};
 pub use tools::{
-    CompletionOf, PromptArgument, PromptListing, ResourceListing, TemplateListing, Tool, ToolSpec,
+    CompletionOf, Errand, ListOf, PromptArgument, PromptListing, ResourceListing, TemplateListing, Tool,
+    ToolSpec, UpstreamOffers,
 };

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use model::{
-    Abilities, Action, ClientInput, ErrorCode, Failure, Forward, Principal, Target, ToolName, UpstreamName,
+    Abilities, Action, ClientInput, ErrorCode, Failure, Forward, Principal, Target, Theirs, Thing, ToolName,
+    UpstreamName,
 };
 use policy::ToolFacts;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use tools::{Scene, Tool, ToolSpec};
+use tools::{Errand, Scene, Tool, ToolSpec};
 
 use crate::Endpoint;
 use crate::gateway::Gateway;
@@ -25,6 +26,8 @@ pub(crate) enum Shelf {
     Resources,
     /// Getting prompts, which is asked for by name.
     Prompts,
+    /// What upstreams have beside tools.
+    Errands(Errand),
 }
 
 /// A tool and what it would do.
@@ -64,9 +67,10 @@ pub(crate) fn resolve(
         Shelf::Verbs => gateway.verb(name).filter(|_| !acting).cloned(),
         Shelf::Resources => gateway.resource_tool(name).cloned(),
         Shelf::Prompts => gateway.prompt_tool(name).cloned(),
+        Shelf::Errands(errand) => gateway.errand(endpoint, errand, name),
     };
     let visible = |tool: &Arc<dyn Tool>| live.snapshot.visible(principal, &tool_facts(tool.spec()));
-    let tool = found.filter(visible).ok_or_else(|| unknown_tool(name))?;
+    let tool = found.filter(visible).ok_or_else(|| unknown(shelf, name))?;
     tool.spec().input.check(arguments)?;
     let sees = |target: &Target| live.snapshot.sees(principal, target);
     let sees_tool = |spec: &ToolSpec| live.snapshot.visible(principal, &tool_facts(spec));
@@ -79,7 +83,7 @@ pub(crate) fn resolve(
         abilities,
     };
     let mut action = tool.resolve(arguments, scene)?;
-    if tool.spec().name.upstream().is_some() {
+    if tool.spec().name.theirs().is_some() {
         action.forward = Some(forward.cloned().unwrap_or_else(|| composed(name, arguments)));
     }
     Ok(Resolved { tool, action })
@@ -109,14 +113,29 @@ pub(crate) fn tool_name(written: &str, shelf: Shelf, endpoint: Endpoint) -> Tool
     let named = match shelf {
         Shelf::Tools => match endpoint {
             Endpoint::Upstream(upstream) => ToolName::of_upstream(upstream, written),
+            // What has another form is named where it is asked for.
             Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => {
-                ToolName::parse(written)
+                ToolName::parse(written).map(|name| if names_tool(&name) { name } else { unnamed() })
             }
+        },
+        Shelf::Errands(errand) => match endpoint {
+            Endpoint::Upstream(upstream) => {
+                ToolName::of_theirs(Theirs { upstream, thing: errand.thing(), name: written })
+            }
+            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => Ok(unnamed()),
         },
         Shelf::Resources | Shelf::Prompts => ToolName::parse(written),
         Shelf::Verbs => ToolName::parse(&format!("operator:{written}")),
     };
-    named.or_else(|_| ToolName::parse("unknown")).unwrap_or_else(|_| unreachable!("a literal"))
+    named.unwrap_or_else(|_| unnamed())
+}
+
+fn names_tool(name: &ToolName) -> bool {
+    name.theirs().is_none_or(|theirs| theirs.thing == Thing::Tool)
+}
+
+fn unnamed() -> ToolName {
+    ToolName::parse("unknown").unwrap_or_else(|_| unreachable!("a literal"))
 }
 
 /// Whether a call is on an upstream, as far as its names tell.
@@ -125,11 +144,28 @@ pub(crate) fn goes_upstream(endpoint: Endpoint, shelf: Shelf, name: &str) -> boo
         name.split_once(UpstreamName::SEPARATOR)
             .is_some_and(|(upstream, _)| UpstreamName::parse(upstream).is_ok())
     };
-    shelf == Shelf::Tools && (matches!(endpoint, Endpoint::Upstream(_)) || prefixed())
+    match shelf {
+        Shelf::Tools => matches!(endpoint, Endpoint::Upstream(_)) || prefixed(),
+        Shelf::Errands(_) => true,
+        Shelf::Verbs | Shelf::Resources | Shelf::Prompts => false,
+    }
 }
 
-fn unknown_tool(name: &str) -> Failure {
+fn unknown(shelf: Shelf, name: &str) -> Failure {
     let shown: String = name.chars().take(80).collect();
-    Failure::new(ErrorCode::InputInvalid, format!("there is no tool `{shown}` for you here"))
-        .with_hint("list the tools to see those you may use at this endpoint")
+    let (what, hint) = match shelf {
+        Shelf::Errands(errand) => match errand.thing() {
+            Thing::Resource => {
+                ("resource", "list the resources to see some that you may read at this endpoint")
+            }
+            Thing::Prompt | Thing::Tool => {
+                ("prompt", "list the prompts to see those you may get at this endpoint")
+            }
+        },
+        Shelf::Tools | Shelf::Verbs | Shelf::Resources | Shelf::Prompts => {
+            ("tool", "list the tools to see those you may use at this endpoint")
+        }
+    };
+    Failure::new(ErrorCode::InputInvalid, format!("there is no {what} `{shown}` for you here"))
+        .with_hint(hint)
 }

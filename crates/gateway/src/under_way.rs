@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use model::{Action, CallId, ErrorCode, Failure, Principal, TargetKind};
+use model::{Action, CallId, ErrorCode, Failure, Principal, TargetKind, Theirs, Thing};
 use tokio_util::sync::CancellationToken;
 
 use crate::authorise::decide;
@@ -83,9 +83,12 @@ impl Running {
         }
     }
 
-    /// Whether the upstream still has the tool, with the same tier.
+    /// Whether the upstream still has the tool, with the same tier. What it has beside tools it alone knows.
     fn is_offered(&self, gateway: &Gateway) -> bool {
-        let Some((upstream, name)) = self.action.tool.upstream() else { return false };
+        let Some(Theirs { upstream, thing, name }) = self.action.tool.theirs() else { return false };
+        if thing != Thing::Tool {
+            return gateway.upstreams.declared(upstream);
+        }
         let tool = gateway.upstreams.tool_of(upstream, name);
         tool.is_some_and(|tool| tool.spec().tier == self.action.tier)
     }

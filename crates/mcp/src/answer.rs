@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::{Authenticated, Endpoint, Input, NotRecorded, PromptCall, Recorded, ToolCall, Unlisted};
+use gateway::{
+    Authenticated, Endpoint, Input, NotRecorded, PromptCall, Recorded, TheirList, ToolCall, Unlisted,
+};
 use model::{Answer, Turn};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
@@ -15,7 +17,7 @@ use crate::Gate;
 use crate::ask::{Ask, CallAsk, ProtocolAsk};
 use crate::notices;
 use crate::peer::{Talk, Unanswered};
-use crate::reply::{Offers, ProtocolReply, Reply};
+use crate::reply::{Keeping, Offers, ProtocolReply, Reply};
 
 /// How often a running call tells how many bytes have come, at most.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -54,6 +56,19 @@ pub(crate) async fn answer(
                 .hold(ask.input.clone(), |input| prompt(&conversation, &ask, input))
                 .await
                 .map_or_else(given_up, Reply::Prompt)
+        }
+        Ask::Errand(ask, keeping) => {
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
+            let answer = call(&conversation, &ask, Input::default()).await;
+            answer.map_or_else(
+                |NotRecorded| failed(RpcError::Internal),
+                |answer| Reply::Theirs(answer, keeping),
+            )
+        }
+        Ask::ListTheirs(of, forward) => {
+            let list = TheirList { endpoint: asker.endpoint, of, forward };
+            let list = gate.list_theirs(asker.who.with(list)).await;
+            list.map_or_else(unlisted, |list| Reply::Theirs(list, Keeping::Never))
         }
         Ask::ListTools(cursor) => {
             let list = gate.list_tools(asker.who.with(asker.endpoint)).await;
@@ -97,7 +112,7 @@ fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolRe
     let peer = asker.talk.peer.as_ref();
     match ask {
         ProtocolAsk::Initialize(version, _) => {
-            ProtocolReply::Initialized(version, Offers::at(asker.endpoint))
+            ProtocolReply::Initialized(version, Offers::at(&**gate, asker.endpoint))
         }
         ProtocolAsk::Nothing => ProtocolReply::Nothing,
         ProtocolAsk::SetLevel(level) => {
@@ -120,7 +135,7 @@ fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolRe
             }
             ProtocolReply::Nothing
         }
-        ProtocolAsk::Discover => ProtocolReply::Discovered(Offers::at(asker.endpoint)),
+        ProtocolAsk::Discover => ProtocolReply::Discovered(Offers::at(&**gate, asker.endpoint)),
         ProtocolAsk::ListResourceTemplates => ProtocolReply::ResourceTemplates(gate.templates()),
     }
 }
@@ -182,6 +197,7 @@ async fn call(
         abilities: talk.abilities,
         input,
         forward: ask.forward.clone(),
+        errand: ask.errand,
         ..ToolCall::new(*endpoint, ask.name.clone(), ask.arguments.clone())
     };
     let gate = Arc::clone(&conversation.gate);

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use gateway::{Completing, CompletionOf, Endpoint, Input};
+use gateway::{Completing, CompletionOf, Endpoint, Errand, Input, ListOf};
 use model::{Abilities, Forward, LogLevel, UpstreamName};
 use serde_json::value::RawValue;
 use wire::{Cursor, Era, ListenParams, Method, Params, ProtocolVersion, RequestMeta, RpcError};
+
+use crate::reply::Keeping;
 
 /// A request that was understood. It borrows nothing, so it can outlive the connection it came on.
 pub(crate) enum Ask {
@@ -26,6 +28,10 @@ pub(crate) enum Ask {
     Prompt(CallAsk),
     /// How an argument could go on.
     Complete(Completing),
+    /// Something of an upstream that is no tool.
+    Errand(CallAsk, Keeping),
+    /// A page of a list of an upstream.
+    ListTheirs(ListOf, Forward),
     /// Tell of changes until one side ends it.
     Listen(ListenParams),
 }
@@ -58,6 +64,8 @@ pub(crate) struct CallAsk {
     pub(crate) input: Input,
     /// What is sent on, if this may be the tool of an upstream.
     pub(crate) forward: Option<Forward>,
+    /// What is wanted of an upstream, if that is no tool.
+    pub(crate) errand: Option<Errand>,
 }
 
 impl Ask {
@@ -71,8 +79,13 @@ impl Ask {
     ) -> Result<Self, RpcError> {
         let not_found = || RpcError::MethodNotFound(RpcError::piece(&request.method));
         let method = Method::parse(&request.method, era).ok_or_else(not_found)?;
-        if matches!(endpoint, Endpoint::Upstream(_)) && !passes_on(method) {
-            return Err(not_found());
+        if matches!(endpoint, Endpoint::Upstream(_)) {
+            if !passes_on(method) {
+                return Err(not_found());
+            }
+            if let Some(theirs) = Self::theirs(method, request, params, meta)? {
+                return Ok(theirs);
+            }
         }
         Ok(match method {
             Method::Initialize => {
@@ -112,16 +125,75 @@ impl Ask {
     }
 }
 
+impl Ask {
+    /// What an upstream has beside tools, where nothing else is.
+    fn theirs(
+        method: Method,
+        request: &wire::Request<'_>,
+        params: &Params<'_>,
+        meta: &RequestMeta<'_>,
+    ) -> Result<Option<Self>, RpcError> {
+        let list = |of| Ok(Some(Self::ListTheirs(of, sent_on(request, true)?)));
+        let errand = |errand, name: String, arguments: Option<&RawValue>, keeping| {
+            let ask = CallAsk {
+                name,
+                arguments: arguments.map(ToOwned::to_owned),
+                progress: meta.progress_token()?.map(|token| token.to_owned_json()),
+                input: Input::default(),
+                forward: Some(sent_on(request, true)?),
+                errand: Some(errand),
+            };
+            Ok(Some(Self::Errand(ask, keeping)))
+        };
+        match method {
+            Method::ListResources => list(ListOf::Resources),
+            Method::ListResourceTemplates => list(ListOf::Templates),
+            Method::ListPrompts => list(ListOf::Prompts),
+            Method::ReadResource => {
+                errand(Errand::Read, params.read_resource()?.uri.into_owned(), None, Keeping::Never)
+            }
+            Method::GetPrompt => {
+                let prompt = params.prompt()?;
+                errand(Errand::Prompt, prompt.name.into_owned(), prompt.arguments, Keeping::Unsaid)
+            }
+            Method::Complete => match params.complete()?.of {
+                wire::CompletionOf::Prompt(name) => {
+                    errand(Errand::CompletePrompt, name, None, Keeping::Unsaid)
+                }
+                wire::CompletionOf::Template(uri) => {
+                    errand(Errand::CompleteResource, uri, None, Keeping::Unsaid)
+                }
+            },
+            Method::Initialize
+            | Method::Ping
+            | Method::SetLevel
+            | Method::Discover
+            | Method::ListTools
+            | Method::CallTool
+            | Method::Listen
+            | Method::Subscribe
+            | Method::Unsubscribe => Ok(None),
+        }
+    }
+}
+
+/// The parameters as the client wrote them; none are none.
+fn sent_on(request: &wire::Request<'_>, faithful: bool) -> Result<Forward, RpcError> {
+    let text = request.raw_params().map_or("{}", RawValue::get);
+    let act =
+        wire::without_meta(text).map_err(|_| RpcError::InvalidParams("`params` must be an object".into()))?;
+    let params: Arc<str> = text.into();
+    let act = if let Cow::Owned(act) = act { act.into() } else { Arc::clone(&params) };
+    Ok(Forward { params, act, faithful })
+}
+
 impl CallAsk {
     /// With what goes on to an upstream: always where there is nothing else, and for names that have a prefix.
     fn sent_on(self, request: &wire::Request<'_>, endpoint: Endpoint) -> Self {
         let faithful = matches!(endpoint, Endpoint::Upstream(_));
         let prefixed = faithful || self.name.contains(UpstreamName::SEPARATOR);
-        let Some(params) = request.raw_params().filter(|_| prefixed) else { return self };
-        let Ok(act) = wire::without_meta(params.get()) else { return self };
-        let whole: Arc<str> = params.get().into();
-        let act = if let Cow::Owned(act) = act { act.into() } else { Arc::clone(&whole) };
-        Self { forward: Some(Forward { params: whole, act, faithful }), ..self }
+        let forward = if prefixed { sent_on(request, faithful).ok() } else { None };
+        Self { forward, ..self }
     }
 
     /// A legacy client answers questions as requests of their own, so what a modern one sends along is not read.
@@ -140,6 +212,7 @@ impl CallAsk {
             progress: meta.progress_token()?.map(|token| token.to_owned_json()),
             input,
             forward: None,
+            errand: None,
         })
     }
 }
@@ -153,15 +226,14 @@ fn passes_on(method: Method) -> bool {
         | Method::Discover
         | Method::ListTools
         | Method::CallTool
-        | Method::Listen => true,
-        Method::ListResources
+        | Method::ListResources
         | Method::ListResourceTemplates
         | Method::ReadResource
         | Method::ListPrompts
         | Method::GetPrompt
         | Method::Complete
-        | Method::Subscribe
-        | Method::Unsubscribe => false,
+        | Method::Listen => true,
+        Method::Subscribe | Method::Unsubscribe => false,
     }
 }
 

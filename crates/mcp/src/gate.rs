@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use gateway::{
     Authenticated, Completing, Endpoint, Gateway, Health, NotRecorded, Presented, PromptCall, PromptListing,
-    Recorded, ResourceListing, TemplateListing, ToolCall, ToolList, Unauthenticated, Unlisted, View,
+    Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList, Unauthenticated, Unlisted,
+    UpstreamOffers, View,
 };
 use model::{Answer, ResourceContent};
 use tokio::sync::watch;
@@ -42,6 +43,13 @@ pub trait Gate: Send + Sync + 'static {
     ) -> Result<Recorded<Vec<String>>, Unlisted>;
     /// The shapes of resource addresses.
     fn templates(&self) -> Vec<TemplateListing>;
+    /// A page of a list of an upstream.
+    async fn list_theirs(
+        self: Arc<Self>,
+        asked: Authenticated<TheirList>,
+    ) -> Result<Recorded<Answer>, Unlisted>;
+    /// What an upstream has beside tools; `None` where there is none.
+    fn offers(&self, endpoint: Endpoint) -> Option<UpstreamOffers>;
     /// Whether there is anything at an endpoint.
     fn serves(&self, endpoint: Endpoint) -> bool;
     /// What a principal sees now.
@@ -112,6 +120,17 @@ impl Gate for Gateway {
 
     fn templates(&self) -> Vec<TemplateListing> {
         Gateway::templates(self)
+    }
+
+    async fn list_theirs(
+        self: Arc<Self>,
+        asked: Authenticated<TheirList>,
+    ) -> Result<Recorded<Answer>, Unlisted> {
+        Gateway::list_theirs(&self, asked).await
+    }
+
+    fn offers(&self, endpoint: Endpoint) -> Option<UpstreamOffers> {
+        Gateway::offers(self, endpoint)
     }
 
     fn serves(&self, endpoint: Endpoint) -> bool {

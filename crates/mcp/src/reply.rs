@@ -3,10 +3,12 @@
 //! A [`Reply`] is either of the protocol itself, whose variants have no room for what a target said, or a value
 //! that the journal has recorded. There is no third kind.
 
-use std::borrow::Cow;
+mod theirs;
 
-use gateway::{Endpoint, PromptListing, Recorded, ResourceListing, TemplateListing, ToolList};
-use model::{Ability, Answer, ReplyKind, ResourceContent, Turn, Void};
+use gateway::{
+    Endpoint, PromptListing, Recorded, ResourceListing, TemplateListing, ToolList, UpstreamOffers,
+};
+use model::{Ability, Answer, ResourceContent, Turn, Void};
 use serde_json::Value;
 use wire::{
     Caching, CallResult, Capabilities, Complete, ContentBlock, Cursor, Discover, Dress, EmptyResult, Era,
@@ -14,6 +16,8 @@ use wire::{
     ListedTool, ListingCapability, PlainCapability, PromptMessage, ProtocolVersion, ReadResource, RequestId,
     ResourceContents, ResourceTemplate, RpcError, ServerInfo, Verbatim,
 };
+
+use crate::Gate;
 
 /// What may be sent.
 pub(crate) enum Reply {
@@ -33,6 +37,8 @@ pub(crate) enum Reply {
     Prompt(Recorded<Answer>),
     /// How an argument could go on.
     Completion(Recorded<Vec<String>>),
+    /// What an upstream says beside tools; whether a client could keep it for later.
+    Theirs(Recorded<Answer>, Keeping),
 }
 
 /// What the front says by itself.
@@ -49,33 +55,42 @@ pub(crate) enum ProtocolReply {
     Failed(RpcError),
 }
 
+/// Whether the protocol has a word on keeping a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keeping {
+    /// It has: this one is not to be kept.
+    Never,
+    /// It has none.
+    Unsaid,
+}
+
 /// What there is at an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offers {
     /// Tools, resources, prompts: ours.
     Everything,
-    /// The tools of one upstream.
-    Tools,
+    /// The tools of one upstream, and what it has beside them.
+    Theirs(UpstreamOffers),
 }
 
 impl Offers {
-    pub(crate) fn at(endpoint: Endpoint) -> Self {
-        match endpoint {
-            Endpoint::Upstream(_) => Self::Tools,
-            Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => Self::Everything,
-        }
+    pub(crate) fn at(gate: &dyn Gate, endpoint: Endpoint) -> Self {
+        gate.offers(endpoint).map_or(Self::Everything, Self::Theirs)
     }
 
     fn capabilities(self) -> Capabilities {
         match self {
             Self::Everything => CAPABILITIES,
-            Self::Tools => Capabilities {
-                resources: None,
-                prompts: None,
-                completions: None,
-                logging: None,
-                ..CAPABILITIES
-            },
+            Self::Theirs(theirs) => {
+                let listing = ListingCapability { list_changed: false, subscribe: false };
+                Capabilities {
+                    resources: theirs.resources.then_some(listing),
+                    prompts: theirs.prompts.then_some(listing),
+                    completions: theirs.completions.then_some(PlainCapability {}),
+                    logging: None,
+                    ..CAPABILITIES
+                }
+            }
         }
     }
 
@@ -127,7 +142,7 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         Reply::Call(answer) => {
             let Answer { text, structured, is_error, content, turn, reply } = answer.inner();
             if let Some(reply) = reply {
-                return send_forwarded(reply, id, era);
+                return theirs::send_forwarded(reply, id, era);
             }
             if let Some(sent) = send_turn(turn, text, id, era) {
                 return sent;
@@ -147,6 +162,9 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
             }
             let messages = content.iter().map(|content| PromptMessage::new(content.into())).collect();
             (Outcome::Done, wire::write_result(id, &GetPrompt { messages, dress: Dress::new(era, SERVER) }))
+        }
+        Reply::Theirs(answer, keeping) => {
+            return theirs::send_theirs(answer.inner(), *keeping, id, era);
         }
         Reply::Prompts(list, cursor) => {
             match Cursor::page(cursor.as_ref(), list.inner(), PAGE, |prompt| prompt.name.as_str()) {
@@ -177,25 +195,6 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         },
     };
     written(outcome, message, id, era)
-}
-
-/// An upstream's own answer, as the guard let it through.
-fn send_forwarded(reply: &model::Reply, id: RequestId<'_>, era: Era) -> Sent {
-    let result = |outcome| {
-        let json = match era {
-            Era::Modern if !reply.says_its_type => wire::with_result_type(&reply.json),
-            Era::Modern | Era::Legacy => Cow::Borrowed(&*reply.json),
-        };
-        Sent { message: wire::write_forwarded(id, "result", &json), status: 200, outcome }
-    };
-    match reply.kind {
-        ReplyKind::Done => result(Outcome::Done),
-        ReplyKind::ToolError => result(Outcome::ToolError),
-        ReplyKind::ProtocolError(code) => {
-            let message = wire::write_forwarded(id, "error", &reply.json);
-            Sent { message, status: wire::status_of(code, era), outcome: Outcome::ProtocolError }
-        }
-    }
 }
 
 /// For an answer that is not the call's end: questions, or why the call was void.

@@ -84,6 +84,13 @@ name!(
     RuleName, "rule name", 200, |c| !c.is_control(), "1 to 200 characters, none of them a control character"
 );
 
+impl ToolName {
+    /// A name whose form was checked elsewhere: those of resources and prompts are written by others.
+    pub(crate) fn checked(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 /// One call's id; its intent and its completion share it. Random, so it tells nothing about time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallId([u8; 16]);

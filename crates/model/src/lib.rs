@@ -43,4 +43,4 @@ pub use question::{Abilities, Ability, Asked, ClientInput, NeedsInput, Question,
 pub use secret::{LiteralSecret, Secret};
 pub use target::{Target, TargetKind, is_host_name};
 pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};
-pub use upstream::{Forward, Reply, ReplyKind, UpstreamName};
+pub use upstream::{Forward, Reply, ReplyKind, Theirs, Thing, UpstreamName};

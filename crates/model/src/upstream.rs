@@ -63,6 +63,91 @@ impl ToolName {
     }
 }
 
+/// What an upstream has, as far as rules tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Thing {
+    /// Something that is called.
+    Tool,
+    /// Something that is read, by its address.
+    Resource,
+    /// A text with places to fill in.
+    Prompt,
+}
+
+impl Thing {
+    /// What stands before the names of such things in rules and records; a tool's has its upstream there.
+    fn prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Tool => None,
+            Self::Resource => Some("resource:"),
+            Self::Prompt => Some("prompt:"),
+        }
+    }
+}
+
+/// Something of an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Theirs<'a> {
+    /// Whose it is.
+    pub upstream: UpstreamName,
+    /// What it is.
+    pub thing: Thing,
+    /// The upstream's own name for it; of a resource the address.
+    pub name: &'a str,
+}
+
+/// The longest name of a resource or prompt, in bytes.
+const LONGEST_NAME: usize = 2048;
+
+impl ToolName {
+    /// The one name of something that an upstream has: `UPSTREAM__TOOL`, `resource:UPSTREAM/ADDRESS`,
+    /// `prompt:UPSTREAM/NAME`.
+    ///
+    /// # Errors
+    ///
+    /// For names that rules could not be sure of: addresses that other readers take for another one.
+    pub fn of_theirs(theirs: Theirs<'_>) -> Result<Self, MalformedName> {
+        let Theirs { upstream, thing, name } = theirs;
+        let Some(prefix) = thing.prefix() else { return Self::of_upstream(upstream, name) };
+        let short = !name.is_empty() && name.len() <= LONGEST_NAME;
+        match thing {
+            Thing::Resource if !short || !is_one_address(name) => Err(MalformedName::new(
+                name,
+                "resource's address",
+                "1 to 2048 visible ASCII characters, without steps `.` and `..`, `\\` and encoded `/`",
+            )),
+            Thing::Prompt if !short || !name.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) => {
+                Err(MalformedName::new(name, "prompt's name", "1 to 2048 ASCII characters"))
+            }
+            Thing::Tool | Thing::Resource | Thing::Prompt => {
+                Ok(Self::checked(format!("{prefix}{upstream}/{name}")))
+            }
+        }
+    }
+
+    /// What it names, if that is something of an upstream. Nothing of ours has such a name.
+    pub fn theirs(&self) -> Option<Theirs<'_>> {
+        for thing in [Thing::Resource, Thing::Prompt] {
+            if let Some(rest) = thing.prefix().and_then(|prefix| self.as_str().strip_prefix(prefix)) {
+                let (upstream, name) = rest.split_once('/')?;
+                let upstream = UpstreamName::parse(upstream).ok()?;
+                return Some(Theirs { upstream, thing, name }).filter(|_| !name.is_empty());
+            }
+        }
+        self.upstream().map(|(upstream, name)| Theirs { upstream, thing: Thing::Tool, name })
+    }
+}
+
+/// Whether everybody who reads this address takes it for the same one: what a path leads through is written out.
+fn is_one_address(uri: &str) -> bool {
+    let lower = uri.to_ascii_lowercase();
+    let hidden = ["\\", "%2f", "%5c", "%00"].iter().any(|hidden| lower.contains(hidden));
+    let path = lower.replace("%2e", ".");
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let steps = path.split('/').any(|step| step == "." || step == "..");
+    uri.bytes().all(|b| b.is_ascii_graphic()) && !hidden && !steps
+}
+
 impl Target {
     /// An upstream as a target: what its tools act on. Configurations refuse one that is called as a host is.
     pub fn upstream(upstream: UpstreamName) -> Self {
@@ -113,8 +198,48 @@ pub enum ReplyKind {
 
 #[cfg(test)]
 mod tests {
-    use super::UpstreamName;
+    use super::{Theirs, Thing, UpstreamName};
     use crate::{Target, ToolName};
+
+    #[test]
+    fn resources_and_prompts_have_names_that_say_whose_they_are() {
+        let upstream = UpstreamName::parse("files").unwrap();
+        for (thing, name, whole) in [
+            (Thing::Resource, "file:///srv/a%20b?x=1", "resource:files/file:///srv/a%20b?x=1"),
+            (Thing::Prompt, "two words", "prompt:files/two words"),
+            (Thing::Tool, "get", "files__get"),
+        ] {
+            let theirs = Theirs { upstream, thing, name };
+            let one_name = ToolName::of_theirs(theirs).unwrap();
+            assert_eq!((one_name.as_str(), one_name.theirs()), (whole, Some(theirs)));
+        }
+        for none in ["resource:Files/x", "resource:files/", "prompt:files", "resource:a__b", "ssh_execute"] {
+            assert_eq!(ToolName::parse(none).unwrap().theirs(), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_two_could_read_differently_is_none() {
+        let upstream = UpstreamName::parse("files").unwrap();
+        let long = format!("file:///{}", "a".repeat(2048));
+        for uri in [
+            "file:///srv/../etc",
+            "file:///srv/./a",
+            "file:///srv/..",
+            "file:///srv/%2e%2E/etc",
+            "file:///srv/.%2e/etc",
+            "file:///srv%2Fetc",
+            "file:///srv\\etc",
+            "file:///a%00b",
+            "file:///a b",
+            "file:///h\u{e9}",
+            "",
+            &long,
+        ] {
+            let theirs = Theirs { upstream, thing: Thing::Resource, name: uri };
+            assert!(ToolName::of_theirs(theirs).is_err(), "{uri}");
+        }
+    }
 
     #[test]
     fn names_of_upstreams_are_short_and_plain() {

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use model::{
-    Action, CredentialRef, CredentialUse, ErrorCode, GroupName, Limits, Principal, PrincipalId, SubAction,
-    Target, TargetKind, TargetName, Tier, ToolName, ToolSet,
+    Action, CredentialRef, CredentialUse, ErrorCode, GroupName, Limits, MalformedName, Principal,
+    PrincipalId, SubAction, Target, TargetKind, TargetName, Theirs, Thing, Tier, ToolName, ToolSet,
+    UpstreamName,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -35,7 +36,7 @@ pub struct RawCase {
     pub principal: String,
     /// Groups instead of those that the configuration gives the principal.
     pub groups: Option<Vec<String>>,
-    /// The tool, or `operator:VERB`.
+    /// The tool, `operator:VERB`, `resource:UPSTREAM/ADDRESS` or `prompt:UPSTREAM/NAME`.
     pub tool: String,
     /// The target's alias or address; `gateway` when left out.
     #[serde(alias = "host")]
@@ -222,8 +223,8 @@ fn principal(case: &RawCase, facts: &CaseFacts) -> Result<Principal, String> {
 }
 
 fn tool(case: &RawCase, facts: &CaseFacts) -> Result<ToolFacts, String> {
-    let name = ToolName::parse(&case.tool).map_err(|e| format!("`tool`: {e}"))?;
-    if let Some((upstream, _)) = name.upstream() {
+    let name = tool_name(&case.tool).map_err(|e| format!("`tool`: {e}"))?;
+    if let Some(Theirs { upstream, .. }) = name.theirs() {
         // What an upstream offers is known while it runs; rules decide whatever it offers.
         let target = Target::upstream(upstream);
         if !facts.targets.contains(&target) {
@@ -240,8 +241,19 @@ fn tool(case: &RawCase, facts: &CaseFacts) -> Result<ToolFacts, String> {
         .ok_or_else(|| format!("`tool`: no tool is called `{name}`"))
 }
 
+/// A tool, or `resource:UPSTREAM/ADDRESS`, `prompt:UPSTREAM/NAME`.
+fn tool_name(text: &str) -> Result<ToolName, MalformedName> {
+    for (prefix, thing) in [("resource:", Thing::Resource), ("prompt:", Thing::Prompt)] {
+        if let Some((upstream, name)) = text.strip_prefix(prefix).and_then(|rest| rest.split_once('/')) {
+            let upstream = UpstreamName::parse(upstream)?;
+            return ToolName::of_theirs(Theirs { upstream, thing, name });
+        }
+    }
+    ToolName::parse(text)
+}
+
 fn target(case: &RawCase, facts: &CaseFacts, tool: &ToolFacts) -> Result<Target, String> {
-    if let Some((upstream, _)) = tool.name.upstream() {
+    if let Some(Theirs { upstream, .. }) = tool.name.theirs() {
         return match case.target.as_deref() {
             None => Ok(Target::upstream(upstream)),
             Some(name) if name == upstream.as_str() => Ok(Target::upstream(upstream)),

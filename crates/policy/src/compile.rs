@@ -116,9 +116,11 @@ fn names(rules: &[Arc<Rule>], vocabulary: &Vocabulary) -> Vec<RuleProblem> {
 fn unknown(selector: &ToolSelector, vocabulary: &Vocabulary) -> Option<(String, String)> {
     match selector {
         // Which tools an upstream has is known while it runs: what is unknown of it is a warning.
-        ToolSelector::Any | ToolSelector::AnyOperator | ToolSelector::Tier(_) | ToolSelector::Upstream(_) => {
-            None
-        }
+        ToolSelector::Any
+        | ToolSelector::AnyOperator
+        | ToolSelector::Tier(_)
+        | ToolSelector::Upstream(_)
+        | ToolSelector::Things(_) => None,
         ToolSelector::One(name) if name.upstream().is_some() || vocabulary.knows_tool(name.as_str()) => None,
         ToolSelector::One(name) if name.as_str().starts_with("operator:") => {
             let verbs: Vec<_> = vocabulary.verbs.iter().map(|verb| format!("`operator:{verb}`")).collect();

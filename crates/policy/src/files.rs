@@ -75,7 +75,7 @@ fn principal_reach(facts: &Facts, principal: &Principal) -> Vec<EntityUid> {
 /// The tool of an upstream lies in its target.
 fn resource_reach(facts: &Facts, tool: &ToolFacts, target: &Target) -> Vec<EntityUid> {
     let whole = target_reach(facts, target);
-    match tool.name.upstream() {
+    match tool.name.theirs() {
         Some(_) => std::iter::once(facts.resource(tool, target)).chain(whole).collect(),
         None => whole,
     }

@@ -92,7 +92,7 @@ impl Snapshot {
 
     /// Whether a tool exists. Those of upstreams come and go, whatever the rules were compiled with.
     pub(crate) fn knows(&self, tool: &ToolName) -> bool {
-        self.tools.contains(tool) || tool.upstream().is_some()
+        self.tools.contains(tool) || tool.theirs().is_some()
     }
 
     /// Whom rules permit a tool somewhere, and whom they forbid it everywhere.
@@ -101,7 +101,7 @@ impl Snapshot {
             let of_tool = move |rule: &&Rule| rule.effect == effect && rule.names_tool(tool);
             self.rules.iter().map(|compiled| compiled.rule.as_ref()).filter(of_tool)
         };
-        let upstream = tool.name.upstream().map(|(upstream, _)| Target::upstream(upstream));
+        let upstream = tool.name.theirs().map(|theirs| Target::upstream(theirs.upstream));
         let everywhere = |rule: &&Rule| {
             let all = |expr: &TargetExpr| {
                 expr.is_any()

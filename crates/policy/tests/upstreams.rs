@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use model::{
-    Action, CredentialUse, ErrorCode, Limits, SubAction, Target, Tier, ToolName, ToolSet, UpstreamName,
+    Action, CredentialUse, ErrorCode, Limits, SubAction, Target, Theirs, Thing, Tier, ToolName, ToolSet,
+    UpstreamName,
 };
 use policy::{Allowed, Denial, Snapshot, ToolFacts};
 use serde_json::{Map, Value, json};
@@ -144,4 +145,68 @@ fn what_the_configuration_does_not_know_of_upstreams_is_a_warning() {
     assert_eq!(codes("allow = [\"upstream:gitlab\"]\ntargets = [\"*\"]"), ["unknown-upstream"]);
     assert_eq!(codes("allow = [\"github__drop\"]\ntargets = [\"*\"]"), ["unlisted-tool"]);
     assert_eq!(codes("allow = [\"whoami\"]\ntargets = [\"*\"]\narguments = { a = [\"*\"] }"), ["unused-key"]);
+}
+
+/// Whether a principal may read this resource, or get this prompt.
+fn may(snapshot: &Snapshot, thing: Thing, upstream: &str, name: &str) -> bool {
+    let action = call(upstream, "x", json!({}));
+    let upstream = UpstreamName::parse(upstream).unwrap();
+    let tool = ToolName::of_theirs(Theirs { upstream, thing, name }).unwrap();
+    let action = Action { tool, ..action };
+    let visible = snapshot.visible(&principal("bot"), &facts(&action));
+    let decided = decide(snapshot, "bot", action).is_ok();
+    assert!(visible || !decided, "what is not visible cannot be had");
+    decided
+}
+
+#[test]
+fn resources_and_prompts_are_permitted_by_patterns_and_tools_are_not_among_them() {
+    let rules = rule(
+        "allow = [\"resource:files/file:///srv/**\", \"prompt:github/re*\", \"github__push\"]\ntargets = [\"*\"]",
+    );
+    let snapshot = snapshot(&rules, "");
+    for (thing, upstream, name, permitted) in [
+        (Thing::Resource, "files", "file:///srv/a/b", true),
+        (Thing::Resource, "files", "file:///etc/passwd", false),
+        (Thing::Resource, "github", "file:///srv/a", false),
+        (Thing::Prompt, "files", "file:///srv/a", false),
+        (Thing::Prompt, "github", "review", true),
+        (Thing::Prompt, "github", "write", false),
+        (Thing::Resource, "github", "review", false),
+        (Thing::Prompt, "github", "push", false),
+    ] {
+        assert_eq!(may(&snapshot, thing, upstream, name), permitted, "{thing:?} {upstream} {name}");
+    }
+    assert!(ask(&snapshot, ("github", "push"), json!({})).is_ok());
+    assert!(ask(&snapshot, ("github", "review"), json!({})).is_err());
+    assert!(ask(&snapshot, ("files", "x"), json!({})).is_err());
+}
+
+#[test]
+fn all_of_an_upstream_is_its_resources_and_prompts_too_and_a_forbid_ends_some() {
+    let forbid = "\n[[rule]]\nname = \"not these\"\nforbid = [\"resource:files/file:///srv/secret/**\"]\nprincipals = [\"*\"]\ntargets = [\"*\"]\n";
+    for allow in ["upstream:files", "*"] {
+        let snapshot = snapshot(
+            &format!("{}{forbid}", rule(&format!("allow = [\"{allow}\"]\ntargets = [\"files\"]"))),
+            "",
+        );
+        assert!(may(&snapshot, Thing::Resource, "files", "file:///srv/a"), "{allow}");
+        assert!(may(&snapshot, Thing::Prompt, "files", "any"), "{allow}");
+        assert!(!may(&snapshot, Thing::Resource, "files", "file:///srv/secret/a"), "{allow}");
+        assert!(!may(&snapshot, Thing::Resource, "files", "file:///srv/%73ecret/a"), "{allow}");
+        assert!(!may(&snapshot, Thing::Resource, "github", "file:///srv/a"), "{allow}");
+        assert!(ask(&snapshot, ("files", "x"), json!({})).is_ok());
+    }
+}
+
+#[test]
+fn cedar_files_know_resources_and_prompts_by_their_names() {
+    let cedar = "permit(principal, action == Action::\"UpstreamRead\", resource in Target::\"files\") when { resource.uri like \"file:///srv/*\" };
+        permit(principal, action == Action::\"UpstreamPrompt\", resource == UpstreamPrompt::\"github/review\");";
+    let snapshot = snapshot("", cedar);
+    assert!(may(&snapshot, Thing::Resource, "files", "file:///srv/a"));
+    assert!(!may(&snapshot, Thing::Resource, "files", "file:///etc/a"));
+    assert!(may(&snapshot, Thing::Prompt, "github", "review"));
+    assert!(!may(&snapshot, Thing::Prompt, "github", "other"));
+    assert!(ask(&snapshot, ("files", "x"), json!({})).is_err());
 }

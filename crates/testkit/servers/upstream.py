@@ -54,6 +54,35 @@ def page(cursor):
     return shown, more
 
 
+resources = ["note://open/a", "note://open/b", "note://closed/c", "note://up/../c"]
+prompts = ["greet", "hidden"]
+
+
+def listed(id, key, member, names):
+    items = ",".join(f'{{"x-vendor":{{{big}}},"{member}":{json.dumps(name)},"name":"n"}}' if member != "name" else f'{{"x-vendor":{{{big}}},"name":{json.dumps(name)}}}' for name in names)
+    write(f'{{"jsonrpc":"2.0","id":{id},"result":{{{big.replace("big", "first")},"{key}":[{items}],"nextCursor":"more"}}}}')
+
+
+def beside(id, method, line, params):
+    if method == "resources/list":
+        listed(id, "resources", "uri", resources)
+    elif method == "resources/templates/list":
+        listed(id, "resourceTemplates", "uriTemplate", ["note://open/{name}", "note://closed/{name}"])
+    elif method == "prompts/list":
+        listed(id, "prompts", "name", prompts)
+    elif method == "resources/read":
+        contents = json.dumps([{"uri": params["uri"], "text": line}])
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{{big},"contents":{contents}}}}}')
+    elif method == "prompts/get":
+        messages = json.dumps([{"role": "user", "content": {"type": "text", "text": line + str(os.environ.get("A_TOKEN") if params.get("arguments", {}).get("tell") else "")}}])
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{{big},"messages":{messages}}}}}')
+    elif method == "completion/complete":
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"completion":{{"values":[{json.dumps(params["argument"]["value"] + "!")}],{big}}}}}}}')
+    else:
+        return False
+    return True
+
+
 def call(id, line, params):
     name, arguments = params.get("name"), params.get("arguments") or {}
     token = (params.get("_meta") or {}).get("progressToken")
@@ -103,14 +132,16 @@ def call(id, line, params):
 
 def request(id, method, params, line):
     if method == "server/discover" and ERA == "modern":
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}')
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}},"resources":{{}},"prompts":{{}},"completions":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}')
     elif method == "initialize" and ERA == "legacy":
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"scripted","version":"1"}}}}}}')
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}},"resources":{{}},"prompts":{{}},"completions":{{}}}},"serverInfo":{{"name":"scripted","version":"1"}}}}}}')
     elif method == "tools/list":
         shown, more = page(params.get("cursor"))
         write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[{shown}]{more}}}}}')
     elif method == "tools/call":
         threading.Thread(target=call, args=(id, line, params), daemon=True).start()
+    elif beside(id, method, line, params):
+        pass
     else:
         write(f'{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"no such method"}}}}')
 

@@ -2,12 +2,71 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use broker::Standing;
-use model::{Failure, UpstreamName};
+use model::{Failure, Forward, Reply, ReplyKind, Thing, UpstreamName};
 
 use crate::Tool;
 
-/// The upstreams that are declared, with the tools that they offer at the moment.
+/// What a client wants of an upstream beside its tools. Each is decided on as the thing that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// Read a resource.
+    Read,
+    /// Get a prompt.
+    Prompt,
+    /// How an argument of a prompt could go on.
+    CompletePrompt,
+    /// How an argument of a resource's address could go on; its name is the template.
+    CompleteResource,
+}
+
+impl Errand {
+    /// What it is about.
+    pub fn thing(self) -> Thing {
+        match self {
+            Self::Read | Self::CompleteResource => Thing::Resource,
+            Self::Prompt | Self::CompletePrompt => Thing::Prompt,
+        }
+    }
+}
+
+/// A list of an upstream beside its tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListOf {
+    /// Its resources.
+    Resources,
+    /// The shapes of their addresses.
+    Templates,
+    /// Its prompts.
+    Prompts,
+}
+
+impl ListOf {
+    /// What is in it. A shape is listed to whoever may read what is called as it is written.
+    pub fn thing(self) -> Thing {
+        match self {
+            Self::Resources | Self::Templates => Thing::Resource,
+            Self::Prompts => Thing::Prompt,
+        }
+    }
+}
+
+/// What an upstream says it has beside tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct UpstreamOffers {
+    /// Resources.
+    pub resources: bool,
+    /// Prompts.
+    pub prompts: bool,
+    /// How arguments could go on.
+    pub completions: bool,
+    /// Messages about what it does.
+    pub logging: bool,
+}
+
+/// The upstreams that are declared, with what they offer at the moment.
+#[async_trait]
 pub trait Upstreams: Send + Sync {
     /// Whether there is one of this name.
     fn declared(&self, upstream: UpstreamName) -> bool;
@@ -24,11 +83,38 @@ pub trait Upstreams: Send + Sync {
     /// The tools of one, in its own order.
     fn tools_of(&self, upstream: UpstreamName) -> Vec<Arc<dyn Tool>>;
 
+    /// An errand as the pipeline knows tools, if the name is one that rules can be sure of. Whether there is such a thing
+    /// only the upstream knows.
+    fn errand(&self, upstream: UpstreamName, errand: Errand, name: &str) -> Option<Arc<dyn Tool>>;
+
+    /// A page of a list as the upstream writes it, without what is not to be shown, by its name.
+    async fn list(
+        &self,
+        upstream: UpstreamName,
+        of: ListOf,
+        forward: &Forward,
+        keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
+    ) -> Result<Listed, Failure>;
+
+    /// A list in which nothing is.
+    fn nothing(&self, of: ListOf) -> Reply;
+
+    /// What it has beside tools; nothing while it does not run.
+    fn offers(&self, upstream: UpstreamName) -> UpstreamOffers;
+
     /// What an upstream that runs was started with; a failure says that it does not run.
     fn standing(&self, upstream: UpstreamName) -> Result<Arc<Standing>, Failure>;
 
     /// How each of them is, by name.
     fn health(&self) -> Vec<UpstreamHealth>;
+}
+
+/// A list as an upstream wrote it.
+pub struct Listed {
+    /// The result or the error.
+    pub reply: Reply,
+    /// What it was started with: what it must not show.
+    pub standing: Arc<Standing>,
 }
 
 /// How an upstream is.
@@ -47,6 +133,7 @@ pub struct UpstreamHealth {
 /// For a gateway that has none.
 pub struct NoUpstreams;
 
+#[async_trait]
 impl Upstreams for NoUpstreams {
     fn declared(&self, _upstream: UpstreamName) -> bool {
         false
@@ -68,11 +155,37 @@ impl Upstreams for NoUpstreams {
         Vec::new()
     }
 
+    fn errand(&self, _upstream: UpstreamName, _errand: Errand, _name: &str) -> Option<Arc<dyn Tool>> {
+        None
+    }
+
+    async fn list(
+        &self,
+        upstream: UpstreamName,
+        _of: ListOf,
+        _forward: &Forward,
+        _keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
+    ) -> Result<Listed, Failure> {
+        Err(none(upstream))
+    }
+
+    fn nothing(&self, _of: ListOf) -> Reply {
+        Reply { json: "{}".into(), kind: ReplyKind::Done, faithful: true, says_its_type: false }
+    }
+
+    fn offers(&self, _upstream: UpstreamName) -> UpstreamOffers {
+        UpstreamOffers::default()
+    }
+
     fn standing(&self, upstream: UpstreamName) -> Result<Arc<Standing>, Failure> {
-        Err(Failure::new(model::ErrorCode::UpstreamDown, format!("there is no upstream `{upstream}`")))
+        Err(none(upstream))
     }
 
     fn health(&self) -> Vec<UpstreamHealth> {
         Vec::new()
     }
+}
+
+fn none(upstream: UpstreamName) -> Failure {
+    Failure::new(model::ErrorCode::UpstreamDown, format!("there is no upstream `{upstream}`"))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use wire::{ProtocolVersion, ToolsPage};
+use wire::{ProtocolVersion, TheirCapabilities, ToolsPage};
 
 use crate::fault::Fault;
 use crate::link::{Answered, Link};
@@ -19,22 +19,26 @@ const TOOLS: usize = 2000;
 /// The longest definition of a tool, in bytes.
 const DEFINITION: usize = 256 * 1024;
 
-/// Which protocol the upstream speaks: the modern one, or the legacy version that a handshake ends in.
-pub(crate) async fn shake(link: &Link) -> Result<ProtocolVersion, Fault> {
+/// Which protocol the upstream speaks: the modern one, or the legacy version that a handshake ends in. And what it says
+/// it has.
+pub(crate) async fn shake(link: &Link) -> Result<(ProtocolVersion, TheirCapabilities), Fault> {
     let discover = wire::discover_params(wire::LATEST);
     let discovered = match link.request("server/discover", discover, DISCOVER).await {
-        Ok(answer) => result(answer).ok().and_then(|result| wire::read_discovered(&result)),
+        Ok(answer) => result(answer).ok().and_then(|result| {
+            wire::read_discovered(&result).map(|version| (version, TheirCapabilities::read(&result)))
+        }),
         Err(Fault::Ended | Fault::Down(_)) => return Err(Fault::Ended),
         Err(_) => None,
     };
-    if let Some(version) = discovered {
-        return Ok(version);
+    if let Some(discovered) = discovered {
+        return Ok(discovered);
     }
     let answer = link.request("initialize", wire::initialize_params(), PATIENCE).await?;
-    let version = wire::read_initialized(&result(answer)?)
-        .ok_or(Fault::Protocol("with a version that is not spoken here"))?;
+    let result = result(answer)?;
+    let version =
+        wire::read_initialized(&result).ok_or(Fault::Protocol("with a version that is not spoken here"))?;
     link.tell(wire::write_initialized()).await?;
-    Ok(version)
+    Ok((version, TheirCapabilities::read(&result)))
 }
 
 /// Every tool that it lists, in its order, as it wrote them down.

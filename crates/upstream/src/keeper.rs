@@ -10,7 +10,8 @@ use model::{Failure, Secret, UpstreamName};
 use serde_json::{Map, json};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
-use wire::{Era, ProtocolVersion};
+use tools::UpstreamOffers;
+use wire::{Era, ProtocolVersion, TheirCapabilities};
 
 use crate::child::{self, Program};
 use crate::fault::Fault;
@@ -44,6 +45,7 @@ pub(crate) struct Keeper {
 struct Running {
     link: Arc<Link>,
     version: ProtocolVersion,
+    offers: UpstreamOffers,
 }
 
 /// What keepers need of the gateway.
@@ -88,6 +90,11 @@ impl Keeper {
     pub(crate) fn modern(&self) -> Option<ProtocolVersion> {
         let running = self.running.load();
         running.as_ref().map(|running| running.version).filter(|version| version.era() == Era::Modern)
+    }
+
+    /// What it has beside tools, while it runs.
+    pub(crate) fn offers(&self) -> UpstreamOffers {
+        self.running.load().as_ref().map(|running| running.offers).unwrap_or_default()
     }
 
     pub(crate) fn standing(&self) -> Result<Arc<Standing>, Failure> {
@@ -222,17 +229,19 @@ impl Keeper {
     /// Learns what it offers, and follows its changes. Returns only when it is of no use.
     async fn use_it(self: &Arc<Self>, around: &Around, link: &Arc<Link>) -> String {
         let ready = async {
-            let version = shake(link).await?;
-            Ok::<_, Fault>((version, list(link, version).await?))
+            let (version, has) = shake(link).await?;
+            Ok::<_, Fault>((version, has, list(link, version).await?))
         };
-        let (version, listed) = match ready.await {
+        let (version, has, listed) = match ready.await {
             Ok(ready) => ready,
             Err(fault) => return fault.of_start(),
         };
         let offer = Offer::new(self, &listed, link.standing().scanner());
         tracing::info!(upstream = %self.name(), version = %version, tools = offer.in_order().len(), "it is ready");
         self.take(offer, &around.changed);
-        self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version })));
+        let TheirCapabilities { resources, prompts, completions, logging } = has;
+        let offers = UpstreamOffers { resources, prompts, completions, logging };
+        self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
         loop {
             link.relist.notified().await;
             tokio::time::sleep(SETTLE).await;

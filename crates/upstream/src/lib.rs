@@ -4,6 +4,8 @@
 //! one start of it), `tool.rs` (its tools in the pipeline). What they say is hostile until the guard has seen it.
 
 mod child;
+mod errand;
+mod exchange;
 mod fault;
 mod handshake;
 mod keeper;

@@ -4,17 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use model::{
-    Action, Answer, CredentialUse, Failure, Limits, Outcome, Reply, ReplyKind, SubAction, Target, ToolName,
-    ToolSet,
+    Action, Answer, CredentialUse, Failure, Limits, Outcome, ReplyKind, SubAction, Target, ToolName, ToolSet,
 };
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use tools::{Annotations, Definition, Scene, Schema, Tool, ToolRun, ToolSpec};
-use wire::{CallHead, Onward, ToolHead};
+use wire::ToolHead;
 
-use crate::fault::Fault;
+use crate::exchange::exchange;
 use crate::keeper::Keeper;
-use crate::link::{Answered, Link, Next};
 
 /// One tool of an upstream.
 pub(crate) struct UpstreamTool {
@@ -51,53 +48,6 @@ impl UpstreamTool {
     pub(crate) fn definition_of(&self) -> &Definition {
         &self.definition
     }
-
-    /// Sends the call and waits for its answer, for as long as the run may take.
-    async fn call(&self, link: &Link, run: &ToolRun<'_>) -> Result<(Reply, bool), Fault> {
-        let action = run.lease.action();
-        let forward = action.forward.as_ref().ok_or(Fault::Protocol("nothing, for nothing was sent"))?;
-        let name = (!forward.faithful).then_some(&*self.definition.own_name);
-        let modern = self.keeper.modern();
-        let asked = link.ask("tools/call", wire::wants_progress(&forward.params), |progress| {
-            wire::send_on(&forward.params, &Onward { name, progress, modern })
-        });
-        let waited = async {
-            let asked =
-                asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
-            let mut asked = asked?;
-            loop {
-                match asked.next().await {
-                    Next::Answer(answered) => return answered,
-                    Next::Progress(said) => {
-                        run.notices.progress(said.done, said.total, said.message.as_deref())
-                    }
-                }
-            }
-        };
-        let bounded = tokio::time::timeout(run.timeout, waited);
-        let answered = match run.cancel.run_until_cancelled(bounded).await {
-            None => return Err(Fault::Cancelled),
-            Some(Err(_)) => return Err(Fault::Slow(run.timeout.as_secs())),
-            Some(Ok(answered)) => answered?,
-        };
-        reply(answered, forward.faithful)
-    }
-}
-
-/// What an answer is. Whether the upstream asks something back comes beside it.
-fn reply(answered: Answered, faithful: bool) -> Result<(Reply, bool), Fault> {
-    let Answered { json, is_error } = answered;
-    let raw: &RawValue = serde_json::from_str(&json).map_err(|_| Fault::Protocol("what is no JSON"))?;
-    if is_error {
-        let code = wire::read_error_code(raw).ok_or(Fault::Protocol("with an error that is none"))?;
-        let kind = ReplyKind::ProtocolError(code);
-        return Ok((Reply { json, kind, faithful, says_its_type: true }, false));
-    }
-    let head = CallHead::read(raw).ok_or(Fault::Protocol("with a result that is none"))?;
-    let kind = if head.is_error { ReplyKind::ToolError } else { ReplyKind::Done };
-    let asks = head.result_type.as_deref() == Some("input_required");
-    let says_its_type = head.result_type.is_some();
-    Ok((Reply { json, kind, faithful, says_its_type }, asks))
 }
 
 #[async_trait]
@@ -126,19 +76,7 @@ impl Tool for UpstreamTool {
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
-        let upstream = self.keeper.name();
-        let failed = |fault: Fault| fault.of_call(upstream);
-        let link = self.keeper.link().map_err(failed)?;
-        if !run.lease.standing().is_some_and(|standing| Arc::ptr_eq(standing, link.standing())) {
-            return Err(failed(Fault::Restarted));
-        }
-        let _place = self.keeper.place().ok_or_else(|| failed(Fault::Busy))?;
-        run.lease.start();
-        let (reply, asks) = self.call(&link, &run).await.map_err(failed)?;
-        if asks {
-            return Err(failed(Fault::Asks));
-        }
-        Ok(Outcome { reply: Some(reply), ..Outcome::default() })
+        exchange(&self.keeper, &run, "tools/call", &self.definition.own_name).await
     }
 
     fn render(&self, _action: &Action, outcome: Outcome) -> Answer {

@@ -7,12 +7,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use broker::{Broker, Standing};
-use model::{ErrorCode, Failure, UpstreamName};
+use model::{ErrorCode, Failure, Forward, Reply, UpstreamName};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tools::{Tool, UpstreamHealth, Upstreams};
+use tools::{Errand, ListOf, Listed, Tool, UpstreamHealth, UpstreamOffers, Upstreams};
 
+use crate::errand::UpstreamErrand;
+use crate::exchange;
+use crate::fault::Fault;
 use crate::keeper::{Around, Keeper};
 use crate::settings::UpstreamSettings;
 
@@ -87,6 +90,7 @@ impl UpstreamPool {
     }
 }
 
+#[async_trait]
 impl Upstreams for UpstreamPool {
     fn declared(&self, upstream: UpstreamName) -> bool {
         self.keepers.load().contains_key(&upstream)
@@ -112,6 +116,34 @@ impl Upstreams for UpstreamPool {
     fn tools_of(&self, upstream: UpstreamName) -> Vec<Arc<dyn Tool>> {
         let Some(keeper) = self.keeper(upstream) else { return Vec::new() };
         keeper.offer().in_order().iter().map(|tool| Arc::clone(tool) as Arc<dyn Tool>).collect()
+    }
+
+    fn errand(&self, upstream: UpstreamName, errand: Errand, name: &str) -> Option<Arc<dyn Tool>> {
+        let errand = UpstreamErrand::new(self.keeper(upstream)?, errand, name)?;
+        Some(Arc::new(errand) as Arc<dyn Tool>)
+    }
+
+    async fn list(
+        &self,
+        upstream: UpstreamName,
+        of: ListOf,
+        forward: &Forward,
+        keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
+    ) -> Result<Listed, Failure> {
+        let gone = || Fault::Down("it is declared no more".to_owned());
+        let listed = match self.keeper(upstream) {
+            Some(keeper) => exchange::list(&keeper, of, forward, keep).await,
+            None => Err(gone()),
+        };
+        listed.map_err(|fault| fault.of_call(upstream))
+    }
+
+    fn nothing(&self, of: ListOf) -> Reply {
+        exchange::nothing(of)
+    }
+
+    fn offers(&self, upstream: UpstreamName) -> UpstreamOffers {
+        self.keeper(upstream).map(|keeper| keeper.offers()).unwrap_or_default()
     }
 
     fn standing(&self, upstream: UpstreamName) -> Result<Arc<Standing>, Failure> {

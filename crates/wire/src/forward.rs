@@ -114,12 +114,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// Where a value that was borrowed from a text lies in it.
-fn place(text: &str, value: &RawValue) -> Range<usize> {
+pub(crate) fn place(text: &str, value: &RawValue) -> Range<usize> {
     let start = value.get().as_ptr().addr().saturating_sub(text.as_ptr().addr());
     start..start + value.get().len()
 }
 
-fn apply(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
+pub(crate) fn apply(text: &str, mut edits: Vec<(Range<usize>, String)>) -> String {
     edits.sort_by_key(|(range, _)| range.start);
     let mut out = String::with_capacity(text.len() + edits.iter().map(|(_, new)| new.len()).sum::<usize>());
     let mut from = 0;

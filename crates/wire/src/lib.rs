@@ -21,6 +21,7 @@ mod question;
 mod results;
 mod scan;
 mod sse;
+mod theirs;
 mod version;
 
 pub use client::{
@@ -55,4 +56,5 @@ pub use results::{
 };
 pub use scan::{Malformed, ScanLimits, scan};
 pub use sse::{SseEvent, SseReader, SseTooLong, write_comment, write_event};
+pub use theirs::{TheirCapabilities, never_kept, only_listed};
 pub use version::{Era, LATEST, LATEST_LEGACY, ProtocolVersion};

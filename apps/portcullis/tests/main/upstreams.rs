@@ -330,6 +330,127 @@ async fn a_reload_starts_ends_and_keeps_upstreams_and_new_tools_are_seen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn resources_prompts_and_completions_pass_as_they_are_under_rules_of_their_own() {
+    let (old, new) = (UpstreamServer::ScriptedLegacy, UpstreamServer::ScriptedModern);
+    let installed = site(&[(old, "notes", "tools = []"), (new, "later", "tools = []")]);
+    installed.write("policy/notes.toml", NOTES);
+    let gateway = serve(&installed);
+    for (era, upstream) in [
+        (Era::Modern, "notes"),
+        (Era::Legacy("2025-06-18"), "notes"),
+        (Era::Modern, "later"),
+        (Era::Legacy("2025-11-25"), "later"),
+    ] {
+        let client = runs(&installed, &gateway, upstream, era).await;
+        let ask = async |method: &str, params: Value| client.request(method, &params).await;
+        let named = |result: &Value, list: &str, name: &str| -> Vec<String> {
+            let items = result[list].as_array().unwrap();
+            items.iter().map(|item| item[name].as_str().unwrap().to_owned()).collect()
+        };
+        let resources = ask("resources/list", json!({})).await.unwrap();
+        assert_eq!(named(&resources, "resources", "uri"), ["note://open/a", "note://open/b"]);
+        assert_eq!(resources["nextCursor"], "more");
+        let templates = ask("resources/templates/list", json!({})).await.unwrap();
+        assert_eq!(named(&templates, "resourceTemplates", "uriTemplate"), ["note://open/{name}"]);
+        let prompts = ask("prompts/list", json!({})).await.unwrap();
+        assert_eq!(named(&prompts, "prompts", "name"), ["greet"]);
+        let read = ask("resources/read", json!({ "uri": "note://open/unlisted" })).await.unwrap();
+        let line: Value = serde_json::from_str(read["contents"][0]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(line["params"]["uri"], "note://open/unlisted");
+        let wanted = json!({ "name": "greet", "arguments": { "who": "me" } });
+        let prompt = ask("prompts/get", wanted.clone()).await.unwrap();
+        let line: Value =
+            serde_json::from_str(prompt["messages"][0]["content"]["text"].as_str().unwrap()).unwrap();
+        assert_eq!(
+            (&line["params"]["name"], &line["params"]["arguments"]),
+            (&wanted["name"], &wanted["arguments"])
+        );
+        for of in [
+            json!({ "type": "ref/prompt", "name": "greet" }),
+            json!({ "type": "ref/resource", "uri": "note://open/{name}" }),
+        ] {
+            let params = json!({ "ref": of, "argument": { "name": "x", "value": "wri" } });
+            assert_eq!(
+                ask("completion/complete", params).await.unwrap()["completion"]["values"],
+                json!(["wri!"])
+            );
+        }
+        for (method, params) in [
+            ("resources/read", json!({ "uri": "note://closed/c" })),
+            ("resources/read", json!({ "uri": "note://OPEN/a" })),
+            ("resources/read", json!({ "uri": "note://open/../closed" })),
+            ("resources/read", json!({ "uri": "note://open/secret/x" })),
+            ("prompts/get", json!({ "name": "hidden" })),
+            (
+                "completion/complete",
+                json!({ "ref": { "type": "ref/prompt", "name": "hidden" }, "argument": { "name": "x", "value": "" } }),
+            ),
+            (
+                "completion/complete",
+                json!({ "ref": { "type": "ref/resource", "uri": "note://closed/{name}" }, "argument": { "name": "x", "value": "" } }),
+            ),
+        ] {
+            let refused = ask(method, params.clone()).await.unwrap_err().to_string();
+            assert!(
+                refused.contains("-32602") && refused.contains("there is no"),
+                "{method} {params}: {refused}"
+            );
+        }
+        let received = String::from_utf8(client.received()).unwrap();
+        let big = "\"big\":12345678901234567890123,\"z\":1,\"a\":[1.0,1e2]";
+        for kept in [
+            format!("{{\"x-vendor\":{{{big}}},\"uri\":\"note://open/a\",\"name\":\"n\"}}"),
+            format!("{{\"x-vendor\":{{{big}}},\"name\":\"greet\"}}"),
+            format!("{big},\"contents\""),
+            format!("{big},\"messages\""),
+            format!("[\"wri!\"],{big}"),
+        ] {
+            assert!(received.contains(&kept), "it keeps its bytes: {kept} in {received}");
+        }
+    }
+    assert_eq!(gateway.terminate().code(), Some(0));
+    let journal = journal_of(&installed);
+    let of = |event: &str, tool: &str| {
+        journal.iter().filter(|entry| entry["event"] == event && entry["tool"] == tool).count()
+    };
+    assert_eq!(of("resource_read", "resource:notes/note://open/unlisted"), 2, "{journal:#?}");
+    assert_eq!(of("prompt_read", "prompt:notes/greet"), 2);
+    assert_eq!(
+        of("completion", "prompt:notes/greet") + of("completion", "resource:notes/note://open/{name}"),
+        4
+    );
+    assert_eq!(of("resources_list", "resources_list"), 4);
+    assert!(ends(&journal).values().all(|ends| *ends == 1));
+    verify(&installed);
+}
+
+/// Waits until an upstream answers at its own endpoint.
+async fn runs(installed: &Installed, gateway: &Portcullis, upstream: &str, era: Era) -> McpHttp {
+    let client = client(installed, gateway, &format!("/{upstream}"), era).await;
+    for _ in 0..600 {
+        if client.request("prompts/list", &json!({})).await.is_ok() {
+            return client;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{upstream}` never runs");
+}
+
+const NOTES: &str = r#"
+[[rule]]
+name = "open notes"
+allow = ["resource:notes/note://open/**", "resource:later/note://open/**", "prompt:notes/greet", "prompt:later/greet"]
+principals = ["group:agents"]
+targets = ["notes", "later"]
+
+[[rule]]
+name = "no secrets"
+forbid = ["resource:notes/note://OPEN/secret/**", "resource:later/note://open/%73ecret/**"]
+principals = ["*"]
+targets = ["*"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
 async fn servers_that_others_made_work_behind_the_gate() {
     let installed = site(&[
         (UpstreamServer::Everything, "everything", ALL),

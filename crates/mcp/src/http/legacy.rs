@@ -177,7 +177,10 @@ async fn initialize(
     })?;
     // Waited for, so that a client that begins sessions for ever goes no faster than the journal.
     Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone()).await;
-    let reply = Reply::Protocol(ProtocolReply::Initialized(version, Offers::at(exchange.endpoint)));
+    let reply = Reply::Protocol(ProtocolReply::Initialized(
+        version,
+        Offers::at(&*exchange.shared.gate, exchange.endpoint),
+    ));
     let mut response = answered(reply::send(reply, request.id, Era::Legacy));
     let value = HeaderValue::try_from(id).map_err(|_| Refused::Unavailable)?;
     response.headers_mut().insert(HeaderName::from_static(name::SESSION_ID), value);

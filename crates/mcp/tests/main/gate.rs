@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use gateway::{
     Authenticated, Completing, Digest, Endpoint, Health, NotRecorded, Notice, Origin, Presented, PromptCall,
-    PromptListing, Recorded, ResourceListing, TemplateListing, ToolCall, ToolList, Unauthenticated, Unlisted,
-    View,
+    PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
+    Unauthenticated, Unlisted, UpstreamOffers, View,
 };
 use mcp::Gate;
 use model::{Answer, Asked, LogLevel, Principal, PrincipalId, Question, ResourceBody, ResourceContent, Turn};
@@ -208,6 +208,17 @@ impl Gate for TestGate {
     fn templates(&self) -> Vec<TemplateListing> {
         let (uri_template, name, description) = ("test://{n}", "n", "One number.");
         vec![TemplateListing { uri_template, name, description, mime_type: "text/plain" }]
+    }
+
+    async fn list_theirs(
+        self: Arc<Self>,
+        _asked: Authenticated<TheirList>,
+    ) -> Result<Recorded<Answer>, Unlisted> {
+        Err(NotRecorded.into())
+    }
+
+    fn offers(&self, _endpoint: Endpoint) -> Option<UpstreamOffers> {
+        None
     }
 
     fn serves(&self, endpoint: Endpoint) -> bool {

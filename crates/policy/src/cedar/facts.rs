@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression,
 };
-use model::{Principal, SimpleCommand, SubAction, Target};
+use model::{Principal, SimpleCommand, SubAction, Target, Thing};
 
 use super::known::{Known, Scene};
 use super::names;
@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     target: EntityTypeName,
     tag: EntityTypeName,
     upstream_tool: EntityTypeName,
+    upstream_resource: EntityTypeName,
+    upstream_prompt: EntityTypeName,
     known: Known,
     plain: Plain,
 }
@@ -40,6 +42,8 @@ impl Facts {
             target: name(names::TARGET)?,
             tag: name(names::TAG)?,
             upstream_tool: name(names::UPSTREAM_TOOL)?,
+            upstream_resource: name(names::UPSTREAM_RESOURCE)?,
+            upstream_prompt: name(names::UPSTREAM_PROMPT)?,
             known: Known::default(),
             plain: Plain::default(),
         })
@@ -55,8 +59,10 @@ impl Facts {
 
     /// What a tool is an action as.
     pub(crate) fn action_of(&self, tool: &ToolFacts) -> EntityUid {
-        self.action(match tool.name.upstream() {
-            Some(_) => names::UPSTREAM_CALL,
+        self.action(match tool.name.theirs().map(|theirs| theirs.thing) {
+            Some(Thing::Tool) => names::UPSTREAM_CALL,
+            Some(Thing::Resource) => names::UPSTREAM_READ,
+            Some(Thing::Prompt) => names::UPSTREAM_PROMPT,
             None => tool.name.as_str(),
         })
     }
@@ -69,12 +75,15 @@ impl Facts {
         uid(&self.target, target.name.as_str())
     }
 
-    /// What a tool acts on: the target, or a tool that lies in it.
+    /// What a tool acts on: the target, or something that lies in it.
     pub(crate) fn resource(&self, tool: &ToolFacts, target: &Target) -> EntityUid {
-        match tool.name.upstream() {
-            Some((upstream, tool)) => uid(&self.upstream_tool, &format!("{upstream}/{tool}")),
-            None => self.target(target),
-        }
+        let Some(theirs) = tool.name.theirs() else { return self.target(target) };
+        let kind = match theirs.thing {
+            Thing::Tool => &self.upstream_tool,
+            Thing::Resource => &self.upstream_resource,
+            Thing::Prompt => &self.upstream_prompt,
+        };
+        uid(kind, &format!("{}/{}", theirs.upstream, theirs.name))
     }
 
     pub(crate) fn tag(&self, name: &str) -> EntityUid {
@@ -86,7 +95,7 @@ impl Facts {
         if is_operator(&tool.name) {
             return vec![self.action(names::ALL_VERBS)];
         }
-        if tool.name.upstream().is_some() {
+        if tool.name.theirs().is_some() {
             return vec![self.action(names::ALL_TOOLS)];
         }
         let (set, tier) = (format!("set:{}", tool.set), format!("tier:{}", tool.tier.as_str()));
@@ -116,7 +125,7 @@ impl Facts {
         let principal = Entity::new(self.principal(principal), name, groups).map_err(|e| e.to_string())?;
         let parents: HashSet<_> = self.action_groups(tool).into_iter().collect();
         let action = Entity::new_no_attrs(self.action_of(tool), parents);
-        let tool_at_upstream = tool.name.upstream().map(|(_, tool)| tool);
+        let theirs = tool.name.theirs();
         let tags = target.tags.iter().map(|tag| self.tag(tag)).collect();
         let mut attributes = HashMap::from([
             ("name".to_owned(), text(target.name.as_str())),
@@ -125,11 +134,15 @@ impl Facts {
         if let Some(address) = &target.address {
             attributes.insert("address".to_owned(), text(address));
         }
-        if let Some(name) = tool_at_upstream {
-            attributes.insert("tool".to_owned(), text(name));
+        if let Some(theirs) = theirs {
+            let name = match theirs.thing {
+                Thing::Tool => "tool",
+                Thing::Resource => "uri",
+                Thing::Prompt => "prompt",
+            };
+            attributes.insert(name.to_owned(), text(theirs.name));
         }
-        let parents: HashSet<_> =
-            if tool_at_upstream.is_some() { [self.target(target)].into() } else { tags };
+        let parents: HashSet<_> = if theirs.is_some() { [self.target(target)].into() } else { tags };
         let target =
             Entity::new(self.resource(tool, target), attributes, parents).map_err(|e| e.to_string())?;
         Entities::from_entities([principal, action, target], None).map_err(|e| e.to_string())

@@ -23,6 +23,14 @@ pub(crate) mod names {
     pub(crate) const UPSTREAM_TOOL: &str = "UpstreamTool";
     /// The action that every tool of an upstream is: which one is the resource.
     pub(crate) const UPSTREAM_CALL: &str = "UpstreamCall";
+    /// `UPSTREAM/ADDRESS`, in the target that the upstream is.
+    pub(crate) const UPSTREAM_RESOURCE: &str = "UpstreamResource";
+    /// The action of reading any of them, and of asking how its address could go on.
+    pub(crate) const UPSTREAM_READ: &str = "UpstreamRead";
+    /// `UPSTREAM/NAME`, in the target that the upstream is; and the action of getting any of them.
+    pub(crate) const UPSTREAM_PROMPT: &str = "UpstreamPrompt";
+    /// What acts on upstreams are actions as.
+    pub(crate) const UPSTREAM_ACTIONS: [&str; 3] = [UPSTREAM_CALL, UPSTREAM_READ, UPSTREAM_PROMPT];
     /// In it: every tool that agents are offered.
     pub(crate) const ALL_TOOLS: &str = "tool:*";
     /// In it: every verb of operators.

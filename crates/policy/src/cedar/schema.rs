@@ -16,9 +16,12 @@ use crate::vocabulary::BUILT_IN;
 /// What Cedar says when it does not take the schema: a defect, or a name that cannot be an action.
 pub(crate) fn schema(vocabulary: &Vocabulary) -> Result<Schema, String> {
     let mut actions: BTreeMap<String, Value> = BTreeMap::new();
-    let applies = json!({ "principalTypes": [names::PRINCIPAL], "resourceTypes": [names::UPSTREAM_TOOL], "context": { "type": "Context" } });
     let every_tool = json!([{ "id": names::ALL_TOOLS }]);
-    actions.insert(names::UPSTREAM_CALL.to_owned(), json!({ "memberOf": every_tool, "appliesTo": applies }));
+    let things = [names::UPSTREAM_TOOL, names::UPSTREAM_RESOURCE, names::UPSTREAM_PROMPT];
+    for (action, thing) in names::UPSTREAM_ACTIONS.into_iter().zip(things) {
+        let applies = json!({ "principalTypes": [names::PRINCIPAL], "resourceTypes": [thing], "context": { "type": "Context" } });
+        actions.insert(action.to_owned(), json!({ "memberOf": every_tool, "appliesTo": applies }));
+    }
     let mut groups: BTreeSet<String> = [names::ALL_TOOLS, names::ALL_VERBS].map(str::to_owned).into();
     let mut add = |name: &str, parents: Vec<String>| {
         let members: Vec<Value> = parents.iter().map(|parent| json!({ "id": parent })).collect();
@@ -63,6 +66,14 @@ fn entity_types() -> Value {
         (names::UPSTREAM_TOOL): {
             "memberOfTypes": [names::TARGET],
             "shape": record(&json!({ "name": text(), "kind": text(), "tool": text() })),
+        },
+        (names::UPSTREAM_RESOURCE): {
+            "memberOfTypes": [names::TARGET],
+            "shape": record(&json!({ "name": text(), "kind": text(), "uri": text() })),
+        },
+        (names::UPSTREAM_PROMPT): {
+            "memberOfTypes": [names::TARGET],
+            "shape": record(&json!({ "name": text(), "kind": text(), "prompt": text() })),
         },
     })
 }

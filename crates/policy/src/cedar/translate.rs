@@ -1,7 +1,7 @@
 //! A rule as a Cedar policy, through Cedar's JSON form.
 
 use cedar_policy::{Policy, PolicyId};
-use model::{FileAccess, Target};
+use model::{FileAccess, Target, Thing};
 use serde_json::{Value, json};
 
 use super::names;
@@ -30,7 +30,8 @@ pub(crate) fn rule_policy(rule: &Rule, id: &str) -> Result<Policy, String> {
     conditions.extend(any_of(rule.targets.iter().map(target_condition)));
     // A rule that forbids everything need not be matched outside of Cedar.
     let by_address = rule.targets.iter().any(TargetExpr::names_outside);
-    if rule.effect == Effect::Permit || !rule.is_about_everything() || by_address {
+    let by_pattern = rule.tools.iter().any(|selector| matches!(selector, ToolSelector::Things(_)));
+    if rule.effect == Effect::Permit || !rule.is_about_everything() || by_address || by_pattern {
         let matched = json!({ ".": { "left": var("context"), "attr": "matched" } });
         conditions.push(json!({ "contains": { "left": matched, "right": value(rule.name.as_str()) } }));
     }
@@ -81,7 +82,11 @@ fn action(rule: &Rule) -> Value {
         entities.push(match selector {
             ToolSelector::Any if rule.effect == Effect::Forbid => return json!({ "op": "All" }),
             ToolSelector::Any => uid(names::ACTION, names::ALL_TOOLS),
-            ToolSelector::Upstream(_) => uid(names::ACTION, names::UPSTREAM_CALL),
+            ToolSelector::Upstream(_) => {
+                entities.extend(names::UPSTREAM_ACTIONS.map(|action| uid(names::ACTION, action)));
+                continue;
+            }
+            ToolSelector::Things(things) => uid(names::ACTION, action_on(things.thing)),
             ToolSelector::One(name) if name.upstream().is_some() => uid(names::ACTION, names::UPSTREAM_CALL),
             ToolSelector::One(name) => uid(names::ACTION, name.as_str()),
             ToolSelector::Set(set) => uid(names::ACTION, &format!("set:{set}")),
@@ -92,7 +97,15 @@ fn action(rule: &Rule) -> Value {
     json!({ "op": "in", "entities": entities })
 }
 
-/// Which tools of upstreams are meant: they all are one action.
+fn action_on(thing: Thing) -> &'static str {
+    match thing {
+        Thing::Tool => names::UPSTREAM_CALL,
+        Thing::Resource => names::UPSTREAM_READ,
+        Thing::Prompt => names::UPSTREAM_PROMPT,
+    }
+}
+
+/// Which things of upstreams are meant: all of a kind are one action. Patterns are matched outside of Cedar.
 fn upstream_condition(rule: &Rule) -> Option<Value> {
     let mut any = false;
     let mut tools = Vec::new();
@@ -102,6 +115,11 @@ fn upstream_condition(rule: &Rule) -> Option<Value> {
             ToolSelector::Upstream(upstream) => {
                 tools.push(binary("in", var("resource"), entity(names::TARGET, upstream.as_str())));
             }
+            ToolSelector::Things(things) => {
+                let action = binary("==", var("action"), entity(names::ACTION, action_on(things.thing)));
+                let whose = binary("in", var("resource"), entity(names::TARGET, things.upstream.as_str()));
+                tools.push(binary("&&", action, whose));
+            }
             ToolSelector::One(name) => tools.extend(name.upstream().map(|(upstream, tool)| {
                 let tool = format!("{upstream}/{tool}");
                 binary("==", var("resource"), entity(names::UPSTREAM_TOOL, &tool))
@@ -109,8 +127,10 @@ fn upstream_condition(rule: &Rule) -> Option<Value> {
             ToolSelector::Set(_) | ToolSelector::Tier(_) | ToolSelector::AnyOperator => {}
         }
     }
-    let other =
-        json!({ "!": { "arg": binary("==", var("action"), entity(names::ACTION, names::UPSTREAM_CALL)) } });
+    let theirs =
+        names::UPSTREAM_ACTIONS.map(|action| binary("==", var("action"), entity(names::ACTION, action)));
+    let theirs = theirs.into_iter().reduce(|left, right| binary("||", left, right))?;
+    let other = json!({ "!": { "arg": theirs } });
     let others = rule.tools.iter().any(|selector| !is_upstreams(selector));
     let meant = tools.into_iter().reduce(|left, right| binary("||", left, right)).filter(|_| !any)?;
     Some(if others { binary("||", other, meant) } else { meant })
@@ -118,7 +138,7 @@ fn upstream_condition(rule: &Rule) -> Option<Value> {
 
 fn is_upstreams(selector: &ToolSelector) -> bool {
     match selector {
-        ToolSelector::Upstream(_) => true,
+        ToolSelector::Upstream(_) | ToolSelector::Things(_) => true,
         ToolSelector::One(name) => name.upstream().is_some(),
         ToolSelector::Any | ToolSelector::Set(_) | ToolSelector::Tier(_) | ToolSelector::AnyOperator => false,
     }
@@ -191,6 +211,19 @@ fn annotations(rule: &Rule) -> Value {
     note("name", rule.name.to_string());
     let listed =
         |items: Vec<String>| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ");
+    let things = rule.tools.iter().filter_map(|selector| match selector {
+        ToolSelector::Things(things) => Some(things.to_string()),
+        ToolSelector::Any
+        | ToolSelector::One(_)
+        | ToolSelector::Upstream(_)
+        | ToolSelector::Set(_)
+        | ToolSelector::Tier(_)
+        | ToolSelector::AnyOperator => None,
+    });
+    let things: Vec<String> = things.collect();
+    if !things.is_empty() {
+        note("things", listed(things));
+    }
     if let Some(commands) = &rule.commands {
         note("commands", listed(commands.iter().map(ToString::to_string).collect()));
     }

@@ -267,7 +267,11 @@ fn is_operators(selector: &ToolSelector) -> bool {
     match selector {
         ToolSelector::AnyOperator => true,
         ToolSelector::One(name) => is_operator(name),
-        ToolSelector::Any | ToolSelector::Upstream(_) | ToolSelector::Set(_) | ToolSelector::Tier(_) => false,
+        ToolSelector::Any
+        | ToolSelector::Upstream(_)
+        | ToolSelector::Things(_)
+        | ToolSelector::Set(_)
+        | ToolSelector::Tier(_) => false,
     }
 }
 

@@ -126,6 +126,7 @@ fn holds(whole: &ToolSelector, one: &ToolSelector) -> bool {
         (ToolSelector::Upstream(upstream), ToolSelector::One(tool)) => {
             tool.upstream().is_some_and(|(of, _)| of == *upstream)
         }
+        (ToolSelector::Upstream(upstream), ToolSelector::Things(things)) => things.upstream == *upstream,
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ pub(super) fn lint(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
         let at = (rule.tools_key(), Some(index));
         let (upstream, tool) = match selector {
             ToolSelector::Upstream(upstream) => (*upstream, None),
+            ToolSelector::Things(things) => (things.upstream, None),
             ToolSelector::One(name) => match name.upstream() {
                 Some((upstream, tool)) => (upstream, Some(tool)),
                 None => continue,
@@ -53,7 +54,7 @@ pub(super) fn lint(rule: &Rule, vocabulary: &Vocabulary, found: &mut Found) {
 /// Whether this names something of an upstream.
 pub(super) fn names(selector: &ToolSelector) -> bool {
     match selector {
-        ToolSelector::Upstream(_) => true,
+        ToolSelector::Upstream(_) | ToolSelector::Things(_) => true,
         ToolSelector::One(name) => name.upstream().is_some(),
         ToolSelector::Any | ToolSelector::Set(_) | ToolSelector::Tier(_) | ToolSelector::AnyOperator => false,
     }

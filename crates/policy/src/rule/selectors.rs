@@ -1,5 +1,6 @@
 //! How rules name principals, tools and targets.
 
+mod things;
 mod within;
 
 use ipnet::IpNet;
@@ -7,6 +8,7 @@ use model::{
     GroupName, Principal, PrincipalId, Target, TargetKind, TargetName, Tier, ToolName, ToolSet, UpstreamName,
 };
 
+pub(crate) use self::things::Things;
 use super::{Effect, networks};
 use crate::ToolFacts;
 use crate::command::Star;
@@ -26,8 +28,10 @@ pub(crate) enum ToolSelector {
     Any,
     /// A tool, one of an upstream too, or one operator's verb.
     One(ToolName),
-    /// Every tool of an upstream.
+    /// All of an upstream: its tools, resources and prompts.
     Upstream(UpstreamName),
+    /// Resources or prompts of an upstream.
+    Things(Things),
     Set(ToolSet),
     Tier(Tier),
     AnyOperator,
@@ -104,12 +108,11 @@ impl ToolSelector {
         if let Some(upstream) = text.strip_prefix("upstream:") {
             return UpstreamName::parse(upstream).map(Self::Upstream).map_err(|e| (e.to_string(), None));
         }
-        if ["resource:", "prompt:"].iter().any(|prefix| text.starts_with(prefix)) {
-            let message = format!("`{text}` names something of an upstream that comes with a later version");
-            return Err((message, None));
+        if let Some(things) = Things::parse(text) {
+            return things.map(Self::Things);
         }
         let name = ToolName::parse(text).map_err(|e| {
-            let hint = "write a tool's name, `set:NAME`, `tier:NAME`, `UPSTREAM__TOOL`, `upstream:NAME`, `operator:VERB`, `operator:*` or `*`";
+            let hint = "write a tool's name, `set:NAME`, `tier:NAME`, `UPSTREAM__TOOL`, `upstream:NAME`, `resource:NAME/GLOB`, `prompt:NAME/GLOB`, `operator:VERB`, `operator:*` or `*`";
             (e.to_string(), Some(hint.to_owned()))
         })?;
         if text.contains(UpstreamName::SEPARATOR) && name.upstream().is_none() {
@@ -124,10 +127,11 @@ impl ToolSelector {
         match self {
             Self::Any => !operator || effect == Effect::Forbid,
             Self::One(name) => *name == tool.name,
-            Self::Upstream(upstream) => tool.name.upstream().is_some_and(|(of, _)| of == *upstream),
+            Self::Upstream(upstream) => tool.name.theirs().is_some_and(|theirs| theirs.upstream == *upstream),
+            Self::Things(things) => tool.name.theirs().is_some_and(|theirs| things.matches(theirs, effect)),
             // What an upstream's tools do is the upstream's word: sets and tiers are about ours.
-            Self::Set(set) => !operator && *set == tool.set && tool.name.upstream().is_none(),
-            Self::Tier(tier) => !operator && *tier == tool.tier && tool.name.upstream().is_none(),
+            Self::Set(set) => !operator && *set == tool.set && tool.name.theirs().is_none(),
+            Self::Tier(tier) => !operator && *tier == tool.tier && tool.name.theirs().is_none(),
             Self::AnyOperator => operator,
         }
     }

@@ -43,8 +43,8 @@ fn every_key_is_checked_and_points_at_its_value() {
             "not a name of an upstream",
             Some("'upstream:Git Hub'"),
         ),
-        ("name = 'a'\nallow = ['resource:x/y']", "allow", Some(0), "later version", Some("'resource:x/y'")),
-        ("name = 'a'\nallow = ['prompt:x/y']", "allow", Some(0), "later version", Some("'prompt:x/y'")),
+        ("name = 'a'\nallow = ['resource:x']", "allow", Some(0), "names no resource", Some("'resource:x'")),
+        ("name = 'a'\nallow = ['prompt:X/y']", "allow", Some(0), "name of an upstream", Some("'prompt:X/y'")),
         ("name = 'a'\nallow = ['*']\ncommands = []", "commands", None, "empty", None),
         (
             "name = 'a'\nallow = ['*']\ncommands = ['ok', 'a | b']",

@@ -1,0 +1,138 @@
+//! What a lease permits, sent to its upstream, and what comes back.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Failure, Forward, Outcome, Reply, ReplyKind};
+use serde_json::value::RawValue;
+use tools::{ListOf, Listed, ToolRun};
+use wire::{CallHead, Onward};
+
+use crate::fault::Fault;
+use crate::keeper::Keeper;
+use crate::link::{Answered, Link, Next};
+
+/// How long an upstream has for a page of a list.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Sends what the run's lease permits as a request of this method, and waits for its answer.
+pub(crate) async fn exchange(
+    keeper: &Keeper,
+    run: &ToolRun<'_>,
+    method: &'static str,
+    own_name: &str,
+) -> Result<Outcome, Failure> {
+    let failed = |fault: Fault| fault.of_call(keeper.name());
+    let link = keeper.link().map_err(failed)?;
+    if !run.lease.standing().is_some_and(|standing| Arc::ptr_eq(standing, link.standing())) {
+        return Err(failed(Fault::Restarted));
+    }
+    let _place = keeper.place().ok_or_else(|| failed(Fault::Busy))?;
+    run.lease.start();
+    let (reply, asks) = send(keeper, &link, run, method, own_name).await.map_err(failed)?;
+    if asks {
+        return Err(failed(Fault::Asks));
+    }
+    Ok(Outcome { reply: Some(reply), ..Outcome::default() })
+}
+
+/// Sends the request and waits for its answer, for as long as the run may take.
+async fn send(
+    keeper: &Keeper,
+    link: &Link,
+    run: &ToolRun<'_>,
+    method: &'static str,
+    own_name: &str,
+) -> Result<(Reply, bool), Fault> {
+    let action = run.lease.action();
+    let forward = action.forward.as_ref().ok_or(Fault::Protocol("nothing, for nothing was sent"))?;
+    let name = (!forward.faithful).then_some(own_name);
+    let modern = keeper.modern();
+    let asked = link.ask(method, wire::wants_progress(&forward.params), |progress| {
+        wire::send_on(&forward.params, &Onward { name, progress, modern })
+    });
+    let waited = async {
+        let asked = asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
+        let mut asked = asked?;
+        loop {
+            match asked.next().await {
+                Next::Answer(answered) => return answered,
+                Next::Progress(said) => run.notices.progress(said.done, said.total, said.message.as_deref()),
+            }
+        }
+    };
+    let bounded = tokio::time::timeout(run.timeout, waited);
+    let answered = match run.cancel.run_until_cancelled(bounded).await {
+        None => return Err(Fault::Cancelled),
+        Some(Err(_)) => return Err(Fault::Slow(run.timeout.as_secs())),
+        Some(Ok(answered)) => answered?,
+    };
+    reply(answered, forward.faithful)
+}
+
+/// The method that asks for a list, the list in its result, and the name of an item in that.
+fn words(of: ListOf) -> (&'static str, &'static str, &'static str) {
+    match of {
+        ListOf::Resources => ("resources/list", "resources", "uri"),
+        ListOf::Templates => ("resources/templates/list", "resourceTemplates", "uriTemplate"),
+        ListOf::Prompts => ("prompts/list", "prompts", "name"),
+    }
+}
+
+/// A list in which nothing is.
+pub(crate) fn nothing(of: ListOf) -> Reply {
+    let (_, list, _) = words(of);
+    let json = format!(r#"{{"{list}":[]}}"#).into();
+    Reply { json, kind: ReplyKind::Done, faithful: true, says_its_type: false }
+}
+
+/// A page of a list, without what is not to be shown.
+pub(crate) async fn list(
+    keeper: &Keeper,
+    of: ListOf,
+    forward: &Forward,
+    keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
+) -> Result<Listed, Fault> {
+    let (method, list, name) = words(of);
+    let link = keeper.link()?;
+    let _place = keeper.place().ok_or(Fault::Busy)?;
+    let modern = keeper.modern();
+    let asked = link.ask(method, false, |progress| {
+        wire::send_on(&forward.params, &Onward { name: None, progress, modern })
+    });
+    let waited = async {
+        let asked = asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
+        asked?.answer().await
+    };
+    let answered =
+        tokio::time::timeout(PATIENCE, waited).await.map_err(|_| Fault::Slow(PATIENCE.as_secs()))??;
+    let (mut reply, asks) = reply(answered, forward.faithful)?;
+    if asks {
+        return Err(Fault::Asks);
+    }
+    if reply.kind == ReplyKind::Done {
+        let shown = wire::only_listed(&reply.json, list, name, keep);
+        let shown = shown.ok_or(Fault::Protocol("with a list that is none"))?;
+        if let Cow::Owned(shown) = shown {
+            reply.json = shown.into();
+        }
+    }
+    Ok(Listed { reply, standing: Arc::clone(link.standing()) })
+}
+
+/// What an answer is. Whether the upstream asks something back comes beside it.
+fn reply(answered: Answered, faithful: bool) -> Result<(Reply, bool), Fault> {
+    let Answered { json, is_error } = answered;
+    let raw: &RawValue = serde_json::from_str(&json).map_err(|_| Fault::Protocol("what is no JSON"))?;
+    if is_error {
+        let code = wire::read_error_code(raw).ok_or(Fault::Protocol("with an error that is none"))?;
+        let kind = ReplyKind::ProtocolError(code);
+        return Ok((Reply { json, kind, faithful, says_its_type: true }, false));
+    }
+    let head = CallHead::read(raw).ok_or(Fault::Protocol("with a result that is none"))?;
+    let kind = if head.is_error { ReplyKind::ToolError } else { ReplyKind::Done };
+    let asks = head.result_type.as_deref() == Some("input_required");
+    let says_its_type = head.result_type.is_some();
+    Ok((Reply { json, kind, faithful, says_its_type }, asks))
+}
