@@ -1,4 +1,6 @@
-"""A small server made with the package `fastmcp`, on standard input and output."""
+"""A small server made with the package `fastmcp`: on standard input and output, or with `http PORT` over HTTP."""
+
+import sys
 
 from fastmcp import FastMCP
 
@@ -11,4 +13,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-server.run(transport="stdio", show_banner=False)
+if sys.argv[1:2] == ["http"]:
+    server.run(transport="http", host="127.0.0.1", port=int(sys.argv[2]), show_banner=False)
+else:
+    server.run(transport="stdio", show_banner=False)

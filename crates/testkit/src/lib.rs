@@ -33,6 +33,7 @@ mod scripted_sshd;
 mod sshd;
 mod tls;
 mod upstream;
+mod upstream_http;
 
 pub use account::{Account, Closed};
 pub use agent::SshAgent;
@@ -55,3 +56,4 @@ pub use scripted_sshd::{ScriptedSshd, ScriptedSshdOptions, Sticks};
 pub use sshd::{Shell, Sshd, SshdOptions};
 pub use tls::{PfxForm, TestCa, TestCertificate};
 pub use upstream::UpstreamServer;
+pub use upstream_http::{HttpScript, HttpUpstream};

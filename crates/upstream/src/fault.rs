@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     Cancelled,
     /// It answered what is no answer.
     Protocol(&'static str),
+    /// It answered with an HTTP status that carries no message.
+    Refused(String),
     /// It asks its client something, which is not let through.
     Asks,
 }
@@ -56,6 +58,10 @@ impl Fault {
                 let text = format!("the upstream `{upstream}` answered {what}");
                 Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
             }
+            Self::Refused(why) => {
+                let text = format!("the upstream `{upstream}` answered {why}");
+                Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
+            }
             Self::Asks => {
                 let text = format!("the upstream `{upstream}` asks its client something, which it may not");
                 Failure::new(ErrorCode::TargetProtocol, text)
@@ -71,6 +77,7 @@ impl Fault {
             Self::Ended => "it ended before it was ready".to_owned(),
             Self::Slow(seconds) => format!("it did not answer within {seconds} s"),
             Self::Protocol(what) => format!("it answered {what}"),
+            Self::Refused(why) => format!("it answered {why}"),
             Self::Restarted | Self::Busy | Self::Cancelled | Self::Asks => "it is not ready".to_owned(),
         }
     }

@@ -27,7 +27,7 @@ pub(crate) async fn shake(link: &Link) -> Result<(ProtocolVersion, TheirCapabili
         Ok(answer) => result(answer).ok().and_then(|result| {
             wire::read_discovered(&result).map(|version| (version, TheirCapabilities::read(&result)))
         }),
-        Err(Fault::Ended | Fault::Down(_)) => return Err(Fault::Ended),
+        Err(fault @ (Fault::Ended | Fault::Down(_))) => return Err(fault),
         Err(_) => None,
     };
     if let Some(discovered) = discovered {

@@ -16,9 +16,10 @@ use wire::{Era, ProtocolVersion, TheirCapabilities};
 use crate::child::{self, Program};
 use crate::fault::Fault;
 use crate::handshake::{list, shake};
+use crate::http::{Remote, secret};
 use crate::link::{self, Link};
 use crate::offer::Offer;
-use crate::settings::{EnvValue, UpstreamSettings};
+use crate::settings::{EnvValue, HttpSettings, Reach, UpstreamSettings};
 use crate::upstreams::Ledger;
 
 /// The first pause before it is started again; each that follows is twice as long.
@@ -29,6 +30,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(60);
 /// How long what it lists stays as it is after it said that it changed: whoever changes it changes more.
 const SETTLE: Duration = Duration::from_millis(100);
+
+/// How long a server over HTTP may take to end its session.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// One upstream.
 pub(crate) struct Keeper {
@@ -164,9 +168,32 @@ impl Keeper {
     }
 
     /// Starts the program and what serves its pipes. The link may be used from now on, but by nobody else yet.
-    async fn start(&self, around: &Around) -> Result<(Program, Arc<Link>, Serving), String> {
-        let (env, standing) = self.environment(&around.broker).await?;
-        let (program, pipes) = Program::start(&self.settings.command, env)?;
+    async fn start(&self, around: &Around) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
+        match &self.settings.reach {
+            Reach::Program { command, env } => self.start_program(command, env, &around.broker).await,
+            Reach::Http(settings) => self.start_remote(settings, &around.broker).await,
+        }
+    }
+
+    async fn start_remote(
+        &self,
+        settings: &HttpSettings,
+        broker: &Broker,
+    ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
+        let (remote, standing) = Remote::new(self.name(), settings, broker).await?;
+        let (link, messages) = Link::new(self.name(), Arc::new(standing));
+        let serving = tokio::spawn(remote.run(Arc::clone(&link), messages));
+        Ok((None, link, Serving(serving)))
+    }
+
+    async fn start_program(
+        &self,
+        command: &[String],
+        env: &[(String, EnvValue)],
+        broker: &Broker,
+    ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
+        let (env, standing) = self.environment(env, broker).await?;
+        let (program, pipes) = Program::start(command, env)?;
         let (link, messages) = Link::new(self.name(), Arc::new(standing));
         let reading = {
             let link = Arc::clone(&link);
@@ -175,21 +202,21 @@ impl Keeper {
         tokio::spawn(link::write(pipes.input, messages, link.over.clone()));
         let scanner = Arc::clone(link.standing().scanner());
         tokio::spawn(child::log(pipes.errors, self.name(), scanner));
-        Ok((program, link, Serving(reading)))
+        Ok((Some(program), link, Serving(reading)))
     }
 
     /// The program's environment, with secrets fetched for it.
-    async fn environment(&self, broker: &Broker) -> Result<(Vec<(String, OsString)>, Standing), String> {
+    async fn environment(
+        &self,
+        values: &[(String, EnvValue)],
+        broker: &Broker,
+    ) -> Result<(Vec<(String, OsString)>, Standing), String> {
         let (mut env, mut secrets) = (Vec::new(), Vec::<Secret<String>>::new());
-        for (variable, value) in &self.settings.env {
+        for (variable, value) in values {
             match value {
                 EnvValue::Plain(text) => env.push((variable.clone(), OsString::from(text))),
                 EnvValue::Secret(location) => {
-                    let owner = format!("upstream `{}`", self.name());
-                    let secret = broker.secret(location, &owner).await.map_err(|failure| {
-                        tracing::warn!(upstream = %self.name(), variable, internal = failure.internal(), "a secret of it cannot be had");
-                        failure.message().to_owned()
-                    })?;
+                    let secret = secret(self.name(), location, broker).await?;
                     env.push((variable.clone(), OsString::from(secret.expose())));
                     secrets.push(secret);
                 }
@@ -203,7 +230,7 @@ impl Keeper {
     async fn serve(
         self: &Arc<Self>,
         around: &Around,
-        mut program: Program,
+        mut program: Option<Program>,
         link: &Arc<Link>,
         mut serving: Serving,
     ) -> String {
@@ -213,16 +240,30 @@ impl Keeper {
             read = &mut serving.0 => {
                 link.end();
                 let read = read.unwrap_or_else(|_| "reading it ended in a defect".to_owned());
-                // A program that ends closes its output first: how it ended says more.
-                let ended = tokio::time::timeout(Duration::from_millis(500), program.ended()).await;
-                ended.unwrap_or(read)
+                match &mut program {
+                    // A program that ends closes its output first: how it ended says more.
+                    Some(program) => {
+                        let ended = tokio::time::timeout(Duration::from_millis(500), program.ended()).await;
+                        ended.unwrap_or(read)
+                    }
+                    None => read,
+                }
             }
             why = self.use_it(around, link) => why,
         };
         self.running.store(None);
         link.end();
-        serving.0.abort();
-        program.end().await;
+        match program {
+            Some(program) => {
+                serving.0.abort();
+                program.end().await;
+            }
+            // It says goodbye by itself, unless it has.
+            None if !serving.0.is_finished() => {
+                let _ = tokio::time::timeout(FAREWELL, &mut serving.0).await;
+            }
+            None => {}
+        }
         why
     }
 
@@ -263,7 +304,7 @@ impl Keeper {
     }
 }
 
-/// The task that reads the program's output; it says why there is no more.
+/// The task that hears what it says; it says why there is no more.
 struct Serving(tokio::task::JoinHandle<String>);
 
 impl Drop for Serving {

@@ -1,13 +1,14 @@
 //! Third-party MCP servers: each is started, watched and asked; its tools are tools like ours.
 //!
 //! Begin at `upstreams.rs` (all of them), then `keeper.rs` (how one is kept alive), `link.rs` (requests and their answers over
-//! one start of it), `tool.rs` (its tools in the pipeline). What they say is hostile until the guard has seen it.
+//! one start of it; `child.rs` and `http/` carry them), `tool.rs` (its tools in the pipeline). What they say is hostile until the guard has seen it.
 
 mod child;
 mod errand;
 mod exchange;
 mod fault;
 mod handshake;
+mod http;
 mod keeper;
 mod lines;
 mod link;
@@ -16,5 +17,5 @@ mod settings;
 mod tool;
 mod upstreams;
 
-pub use settings::{EnvValue, UpstreamSettings};
+pub use settings::{EnvValue, HttpSettings, Networks, Reach, UpstreamSettings};
 pub use upstreams::{Ledger, UpstreamPool};

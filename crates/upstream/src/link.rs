@@ -17,13 +17,13 @@ use crate::fault::Fault;
 use crate::lines::{Line, Lines};
 
 /// The longest message of an upstream, in bytes.
-const LONGEST: usize = 16 * 1024 * 1024;
+pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 /// Messages that wait for a program that does not read.
 const WAITING: usize = 64;
 /// Progress that waits for a call; more is left out.
 const PROGRESS: usize = 16;
 /// Lines that are no messages, before the start is given up: some programs greet, none goes on for ever.
-const GARBAGE: usize = 100;
+pub(crate) const GARBAGE: usize = 100;
 
 /// Requests and answers over one start of an upstream.
 pub(crate) struct Link {
@@ -39,8 +39,19 @@ pub(crate) struct Link {
 }
 
 struct Waiting {
-    answer: oneshot::Sender<Answered>,
+    answer: oneshot::Sender<Result<Answered, Fault>>,
     progress: Option<mpsc::Sender<Progress>>,
+}
+
+/// What became of something that an upstream said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was the answer to a request that waited for it.
+    Answer,
+    /// It was some other message, perhaps one that is of no use.
+    Message,
+    /// It was no message.
+    Garbage,
 }
 
 /// An answer, as JSON text.
@@ -62,7 +73,7 @@ pub(crate) struct Progress {
 pub(crate) struct Asked<'l> {
     link: &'l Link,
     id: u64,
-    answer: oneshot::Receiver<Answered>,
+    answer: oneshot::Receiver<Result<Answered, Fault>>,
     progress: mpsc::Receiver<Progress>,
     done: bool,
 }
@@ -146,7 +157,7 @@ impl Link {
         loop {
             match lines.next().await {
                 Ok(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
-                Ok(Line::Whole(line)) if self.take(line) => {}
+                Ok(Line::Whole(line)) if self.take(line, None) != Taken::Garbage => {}
                 Ok(Line::Whole(_)) => {
                     garbage += 1;
                     if garbage == GARBAGE {
@@ -160,35 +171,46 @@ impl Link {
         }
     }
 
-    /// Takes one message; `false` if it is none.
-    fn take(&self, line: &[u8]) -> bool {
-        match Message::parse(line, ScanLimits::default()) {
-            Ok(Message::Response(response)) => self.answered(&response),
+    /// Takes one message. Where it came in answer to the request with the number `to`, it can answer no other.
+    pub(crate) fn take(&self, message: &[u8], to: Option<u64>) -> Taken {
+        match Message::parse(message, ScanLimits::default()) {
+            Ok(Message::Response(response)) => return self.answered(&response, to),
             Ok(Message::Notification(notification)) => self.told(&notification),
             Ok(Message::Request(request)) => self.asked(&request),
             Err(refusal) => {
-                tracing::warn!(upstream = %self.upstream, error = ?refusal.error, "a line of it is no message, and is left out");
-                return false;
+                tracing::warn!(upstream = %self.upstream, error = ?refusal.error, "what it said is no message, and is left out");
+                return Taken::Garbage;
             }
         }
-        true
+        Taken::Message
     }
 
-    fn answered(&self, response: &wire::Response<'_>) {
+    /// A request of ours gets no answer, for this reason.
+    pub(crate) fn fail(&self, id: u64, fault: Fault) {
+        if let Some(waiting) = lock(&self.waiting).remove(&id) {
+            let _ = waiting.answer.send(Err(fault));
+        }
+    }
+
+    fn answered(&self, response: &wire::Response<'_>, to: Option<u64>) -> Taken {
         let id = response.id.and_then(|id| id.as_json().parse::<u64>().ok());
+        let id = id.filter(|id| to.is_none_or(|to| to == *id));
         let waiting = id.and_then(|id| lock(&self.waiting).remove(&id));
         match (waiting, response.outcome) {
             (Some(waiting), Ok(result)) => {
-                let _ = waiting.answer.send(Answered { json: result.get().into(), is_error: false });
+                let _ = waiting.answer.send(Ok(Answered { json: result.get().into(), is_error: false }));
+                return Taken::Answer;
             }
             (Some(waiting), Err(error)) => {
-                let _ = waiting.answer.send(Answered { json: error.get().into(), is_error: true });
+                let _ = waiting.answer.send(Ok(Answered { json: error.get().into(), is_error: true }));
+                return Taken::Answer;
             }
             // Late, twice, or to what nobody asked: of no request, so nobody's.
             (None, _) => {
                 tracing::debug!(upstream = %self.upstream, "an answer that nobody waits for is left out")
             }
         }
+        Taken::Message
     }
 
     fn told(&self, notification: &wire::Notification<'_>) {
@@ -223,7 +245,7 @@ impl Asked<'_> {
     pub(crate) async fn answer(mut self) -> Result<Answered, Fault> {
         let answered = (&mut self.answer).await;
         self.done = true;
-        answered.map_err(|_| Fault::Ended)
+        answered.unwrap_or(Err(Fault::Ended))
     }
 
     /// Waits for the answer or for progress, whichever comes first.
@@ -233,7 +255,7 @@ impl Asked<'_> {
             Some(progress) = self.progress.recv() => Next::Progress(progress),
             answered = &mut self.answer => {
                 self.done = true;
-                Next::Answer(answered.map_err(|_| Fault::Ended))
+                Next::Answer(answered.unwrap_or(Err(Fault::Ended)))
             }
         }
     }

@@ -123,13 +123,12 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::{offered_name, wanted};
-    use crate::UpstreamSettings;
+    use crate::{Reach, UpstreamSettings};
 
     fn settings(tools: Option<&[&str]>) -> UpstreamSettings {
         UpstreamSettings {
             name: UpstreamName::parse("up").unwrap(),
-            command: Vec::new(),
-            env: Vec::new(),
+            reach: Reach::Program { command: Vec::new(), env: Vec::new() },
             tools: tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect()),
             tier: BTreeMap::new(),
             timeout: None,

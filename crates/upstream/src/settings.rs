@@ -1,8 +1,10 @@
 //! What the configuration says of an upstream.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use model::{SecretLocation, Tier, UpstreamName};
 
 /// An upstream as declared.
@@ -10,10 +12,8 @@ use model::{SecretLocation, Tier, UpstreamName};
 pub struct UpstreamSettings {
     /// Its name.
     pub name: UpstreamName,
-    /// Program and arguments; no shell.
-    pub command: Vec<String>,
-    /// The program's whole environment.
-    pub env: Vec<(String, EnvValue)>,
+    /// How it is reached.
+    pub reach: Reach,
     /// The tools that may be used; `None` is all.
     pub tools: Option<BTreeSet<String>>,
     /// Tiers of tools that are not `dangerous`.
@@ -26,7 +26,47 @@ pub struct UpstreamSettings {
     pub required: bool,
 }
 
-/// The value of an environment variable.
+/// How an upstream is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// By its standard input and output.
+    Program {
+        /// Program and arguments; no shell.
+        command: Vec<String>,
+        /// The program's whole environment.
+        env: Vec<(String, EnvValue)>,
+    },
+    /// Over HTTP.
+    Http(Box<HttpSettings>),
+}
+
+/// A server that is reached over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpSettings {
+    /// Its endpoint: `https`, or `http` to loopback.
+    pub url: String,
+    /// What is sent as `Authorization: Bearer`.
+    pub bearer: Option<SecretLocation>,
+    /// Headers of every request.
+    pub headers: Vec<(String, EnvValue)>,
+    /// Whom it must have its certificate from, PEM; else anybody whom the system trusts.
+    pub ca: Option<PathBuf>,
+    /// The gateway's own certificate with its chain, and its key, PEM.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// Where it may lie.
+    pub networks: Networks,
+}
+
+/// Which addresses may be dialled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks {
+    /// These and no others; else every public address.
+    pub allow: Option<Vec<IpNet>>,
+    /// None of these, whatever else is said.
+    pub block: Vec<IpNet>,
+}
+
+/// The value of an environment variable or a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnvValue {
     /// What everybody may read.

@@ -49,6 +49,11 @@ pub fn discover_params(version: ProtocolVersion) -> String {
     format!(r#"{{"_meta":{{{}}}}}"#, modern_meta(version))
 }
 
+/// The parameters of `subscriptions/listen`: to be told when the tools change.
+pub fn listen_params(version: ProtocolVersion) -> String {
+    format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{{}}}}}"#, modern_meta(version))
+}
+
 /// The parameters of `initialize`: the newest legacy version, and nothing that we could be asked.
 pub fn initialize_params() -> String {
     format!(r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{{}},"clientInfo":{CLIENT}}}"#)
@@ -179,6 +184,22 @@ pub fn read_error_code(error: &RawValue) -> Option<i64> {
 pub fn is_method_not_found(error: &str) -> bool {
     let error = serde_json::from_str::<&RawValue>(error).ok();
     error.and_then(read_error_code) == Some(i64::from(crate::code::METHOD_NOT_FOUND))
+}
+
+/// Whether a message is an error about its session, as servers answer that say so by more than the status.
+pub fn is_about_session(message: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Refused<'a> {
+        #[serde(borrow)]
+        error: Error<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Error<'a> {
+        #[serde(borrow)]
+        message: Cow<'a, str>,
+    }
+    let refused = serde_json::from_slice::<Refused<'_>>(message);
+    refused.is_ok_and(|refused| refused.error.message.to_ascii_lowercase().contains("session"))
 }
 
 /// What `notifications/progress` says, and of which request.

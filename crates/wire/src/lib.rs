@@ -25,9 +25,10 @@ mod theirs;
 mod version;
 
 pub use client::{
-    CallHead, ProgressSaid, ToolHead, ToolsPage, discover_params, initialize_params, is_method_not_found,
-    list_params, read_discovered, read_error_code, read_initialized, renamed, with_result_type,
-    write_cancelled, write_forwarded, write_initialized, write_not_offered, write_pong, write_request,
+    CallHead, ProgressSaid, ToolHead, ToolsPage, discover_params, initialize_params, is_about_session,
+    is_method_not_found, list_params, listen_params, read_discovered, read_error_code, read_initialized,
+    renamed, with_result_type, write_cancelled, write_forwarded, write_initialized, write_not_offered,
+    write_pong, write_request,
 };
 pub use content::{ContentBlock, ResourceContents};
 pub use cursor::Cursor;

@@ -174,7 +174,7 @@ impl<'a> Params<'a> {
     }
 
     /// The text that the header `Mcp-Name` must repeat: `name` or `uri`, whichever the method has.
-    pub(crate) fn header_name(&self, method: &str) -> Result<Option<Cow<'a, str>>, RpcError> {
+    pub fn header_name(&self, method: &str) -> Result<Option<Cow<'a, str>>, RpcError> {
         match method {
             "tools/call" | "prompts/get" => text(self.name, "`name` must be a string").map(Some),
             "resources/read" => text(self.uri, "`uri` must be a string").map(Some),

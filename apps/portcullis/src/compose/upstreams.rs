@@ -1,16 +1,17 @@
 //! `[[upstream]]`: what is started, and what becomes of its events.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::{OnceLock, Weak};
 
 use async_trait::async_trait;
 use audit::{Event, Journal, Origin};
-use config::{Loaded, Setting, UpstreamConfig};
+use config::{HttpConfig, Loaded, ReachConfig, Setting, UpstreamConfig};
 use gateway::Gateway;
 use model::{ErrorCode, Failure, UpstreamName};
 use serde_json::{Map, Value, json};
 use tokio::task::JoinSet;
-use upstream::{EnvValue, Ledger, UpstreamPool, UpstreamSettings};
+use upstream::{EnvValue, HttpSettings, Ledger, Networks, Reach, UpstreamPool, UpstreamSettings};
 
 /// What the configuration says of them.
 pub(super) fn settings(loaded: &Loaded) -> Vec<UpstreamSettings> {
@@ -18,20 +19,39 @@ pub(super) fn settings(loaded: &Loaded) -> Vec<UpstreamSettings> {
 }
 
 fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
-    let value = |setting: &Setting| match setting {
-        Setting::Plain(text) => EnvValue::Plain(text.clone()),
-        Setting::Secret(location) => EnvValue::Secret(location.clone()),
-    };
     UpstreamSettings {
         name: upstream.name,
-        command: upstream.command.clone(),
-        env: upstream.env.iter().map(|(name, setting)| (name.clone(), value(setting))).collect(),
+        reach: match &upstream.reach {
+            ReachConfig::Program { command, env } => {
+                Reach::Program { command: command.clone(), env: values(env) }
+            }
+            ReachConfig::Http(http) => Reach::Http(Box::new(over_http(http))),
+        },
         tools: upstream.tools.clone(),
         tier: upstream.tier.clone(),
         timeout: upstream.timeout,
         max_concurrent: upstream.max_concurrent,
         required: upstream.required,
     }
+}
+
+fn over_http(http: &HttpConfig) -> HttpSettings {
+    HttpSettings {
+        url: http.url.clone(),
+        bearer: http.bearer.clone(),
+        headers: values(&http.headers),
+        ca: http.ca.clone(),
+        identity: http.identity.clone(),
+        networks: Networks { allow: http.allow.clone(), block: http.block.clone() },
+    }
+}
+
+fn values(settings: &BTreeMap<String, Setting>) -> Vec<(String, EnvValue)> {
+    let value = |setting: &Setting| match setting {
+        Setting::Plain(text) => EnvValue::Plain(text.clone()),
+        Setting::Secret(location) => EnvValue::Secret(location.clone()),
+    };
+    settings.iter().map(|(name, setting)| (name.clone(), value(setting))).collect()
 }
 
 /// The journal, for events of upstreams.

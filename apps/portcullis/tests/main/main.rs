@@ -42,4 +42,5 @@ mod strangers;
 mod tls;
 mod together;
 mod upstreams;
+mod upstreams_http;
 mod whole_way;

@@ -8,7 +8,7 @@ use testkit::{Era, McpHttp, Portcullis, UpstreamServer, wait_until};
 use crate::environment::Installed;
 use crate::site::{binary, ends, journal_of, verify};
 
-const RULES: &str = r#"
+pub(crate) const RULES: &str = r#"
 [[rule]]
 name = "operators run the gateway"
 allow = ["operator:*"]
@@ -40,22 +40,22 @@ fn site(upstreams: &[(UpstreamServer, &str, &str)]) -> Installed {
     installed
 }
 
-fn serve(installed: &Installed) -> Portcullis {
+pub(crate) fn serve(installed: &Installed) -> Portcullis {
     Portcullis::serve_with_env(&binary(), &installed.path("portcullis.toml"), &[], &[])
 }
 
-async fn client(installed: &Installed, gateway: &Portcullis, path: &str, era: Era) -> McpHttp {
+pub(crate) async fn client(installed: &Installed, gateway: &Portcullis, path: &str, era: Era) -> McpHttp {
     let url = format!("{}{path}", gateway.mcp());
     McpHttp::connect(&url, Some(installed.key()), era).await.unwrap()
 }
 
-async fn names(client: &McpHttp) -> Vec<String> {
+pub(crate) async fn names(client: &McpHttp) -> Vec<String> {
     let tools = client.list_tools().await.unwrap();
     tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Waits until an upstream offers its tools.
-async fn ready(client: &McpHttp, tool: &str) {
+pub(crate) async fn ready(client: &McpHttp, tool: &str) {
     for _ in 0..600 {
         if names(client).await.iter().any(|name| name == tool) {
             return;
@@ -65,7 +65,7 @@ async fn ready(client: &McpHttp, tool: &str) {
     panic!("`{tool}` is never offered");
 }
 
-const ALL: &str = "tools = \"*\"";
+pub(crate) const ALL: &str = "tools = \"*\"";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_of_either_era_sends_and_gets_is_what_the_upstream_gets_and_sends() {
@@ -475,7 +475,7 @@ async fn servers_that_others_made_work_behind_the_gate() {
     verify(&installed);
 }
 
-fn private(path: &std::path::Path) {
+pub(crate) fn private(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }

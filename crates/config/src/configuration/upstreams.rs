@@ -11,15 +11,17 @@ use super::sources::argument;
 use crate::forms::{self, Wrong};
 use crate::node::{Node, Place, Table};
 
+mod http;
+
+pub use http::HttpConfig;
+
 /// An upstream as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Its name.
     pub name: UpstreamName,
-    /// Program and arguments; no shell. The program is absolute, or a bare name to be looked up in `PATH`.
-    pub command: Vec<String>,
-    /// The program's environment, sorted by name.
-    pub env: BTreeMap<String, Setting>,
+    /// How it is reached.
+    pub reach: ReachConfig,
     /// The tools that may be used; `None` is all.
     pub tools: Option<BTreeSet<String>>,
     /// Tiers of tools that are not `dangerous`.
@@ -32,7 +34,21 @@ pub struct UpstreamConfig {
     pub required: bool,
 }
 
-/// The value of an environment variable.
+/// How an upstream is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReachConfig {
+    /// By its standard input and output.
+    Program {
+        /// Program and arguments; no shell. The program is absolute, or a bare name to be looked up in `PATH`.
+        command: Vec<String>,
+        /// The program's environment, sorted by name.
+        env: BTreeMap<String, Setting>,
+    },
+    /// Over HTTP.
+    Http(Box<HttpConfig>),
+}
+
+/// The value of an environment variable or a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
     /// What everybody may read.
@@ -77,15 +93,15 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
             }
             Some(name)
         });
-        let (command, env) = (command(&table), env(&table, sources));
+        let reach = reach(&table, sources);
         let tools = tools(&table);
         let tier = tier(&table, tools.as_ref().and_then(Option::as_ref));
         let timeout = table.node("timeout").and_then(|node| node.duration());
         let max_concurrent = table.node("max_concurrent").and_then(|node| node.integer());
         let required = table.node("required").and_then(|node| node.flag()).unwrap_or(false);
-        let (Some(name), Some(command), Some(tools)) = (name, command, tools) else { continue };
+        let (Some(name), Some(reach), Some(tools)) = (name, reach, tools) else { continue };
         let max_concurrent = max_concurrent.and_then(|n| usize::try_from(n).ok()).unwrap_or(64);
-        upstreams.push(UpstreamConfig { name, command, env, tools, tier, timeout, max_concurrent, required });
+        upstreams.push(UpstreamConfig { name, reach, tools, tier, timeout, max_concurrent, required });
     }
     upstreams
 }
@@ -111,6 +127,43 @@ fn name(text: &str) -> Result<UpstreamName, Wrong> {
     }
 }
 
+/// Keys that say something about a program, and those that say something about a server elsewhere.
+const OF_PROGRAMS: [&str; 2] = ["env", "sandbox"];
+const OF_SERVERS: [&str; 6] = ["auth", "headers", "ca", "client_cert", "client_key", "networks"];
+
+fn reach(table: &Table<'_>, sources: &Sources) -> Option<ReachConfig> {
+    let misplaced = |keys: &[&str], why: &str| {
+        for node in keys.iter().filter_map(|key| table.node(key)) {
+            node.place.error(why);
+        }
+    };
+    match (table.node("command"), table.node("url")) {
+        (Some(_), None) => {
+            misplaced(&OF_SERVERS, "is for an upstream with `url`");
+            if table.node("sandbox").is_none() {
+                table.place_of("sandbox").error("is missing");
+            }
+            let (command, env) = (command(table), env(table, sources));
+            Some(ReachConfig::Program { command: command?, env })
+        }
+        (None, Some(url)) => {
+            misplaced(&OF_PROGRAMS, "is for an upstream with `command`");
+            http::read(table, &url, sources).map(|http| ReachConfig::Http(Box::new(http)))
+        }
+        (Some(_), Some(url)) => {
+            url.place.error(Wrong::new("there is a `command` already").hint("write one of them"));
+            None
+        }
+        (None, None) => {
+            let wrong = Wrong::new("is missing").hint(
+                "write `command = [...]` for a program, `url = \"https://...\"` for a server elsewhere",
+            );
+            table.place_of("command").error(wrong);
+            None
+        }
+    }
+}
+
 fn command(table: &Table<'_>) -> Option<Vec<String>> {
     let node = table.node("command")?;
     if node.value.as_array().is_some_and(|items| items.is_empty()) {
@@ -130,19 +183,22 @@ fn env(table: &Table<'_>, sources: &Sources) -> BTreeMap<String, Setting> {
             place.error("expected the name of an environment variable");
             continue;
         };
-        let secret = SECRET_NAMES.iter().any(|part| name.to_ascii_uppercase().contains(part));
-        let setting = match value.text() {
-            Some(text) if !secret => {
-                if text.contains('\0') {
-                    value.place.error("a variable cannot hold a NUL");
-                }
-                Some(Setting::Plain(text.to_owned()))
-            }
-            Some(_) | None => secret_location(&value, sources).map(Setting::Secret),
-        };
+        let setting = setting(&name, &value, &SECRET_NAMES, sources);
+        if matches!(&setting, Some(Setting::Plain(text)) if text.contains('\0')) {
+            value.place.error("a variable cannot hold a NUL");
+        }
         settings.extend(setting.map(|setting| (name, setting)));
     }
     settings
+}
+
+/// A value that is plain, unless its name says that it is a secret or it says where one is.
+fn setting(name: &str, value: &Node<'_>, secret_names: &[&str], sources: &Sources) -> Option<Setting> {
+    let secret = secret_names.iter().any(|part| name.to_ascii_uppercase().contains(part));
+    match value.text() {
+        Some(text) if !secret => Some(Setting::Plain(text.to_owned())),
+        Some(_) | None => secret_location(value, sources).map(Setting::Secret),
+    }
 }
 
 fn tools(table: &Table<'_>) -> Option<Option<BTreeSet<String>>> {

@@ -15,9 +15,8 @@ pub(super) const UPSTREAM: &[Key] = &[
     key(
         "command",
         Kind::List(&Kind::Text),
-        "Program and arguments of a server that speaks MCP on standard input and output, run without a shell.",
-    )
-    .required(),
+        "Program and arguments of a server that speaks MCP on standard input and output, run without a shell. Either this or `url` is written.",
+    ),
     key(
         "env",
         Kind::Named(&SECRET),
@@ -53,20 +52,48 @@ pub(super) const UPSTREAM: &[Key] = &[
     key(
         "sandbox",
         Kind::Words(&[later_word("auto"), later_word("user"), later_word("landlock"), word("off")]),
-        "What the program is kept from. `off`: nothing that the gateway's own user may not do. It must be written as long as it can be nothing else.",
-    )
-    .required(),
+        "What the program is kept from. `off`: nothing that the gateway's own user may not do. It must be written as long as it can be nothing else; with `url` it means nothing, and is not.",
+    ),
     key(
         "client_requests",
         Kind::List(&Kind::Words(&[later_word("sampling"), later_word("elicitation"), later_word("roots")])),
         "What it may ask clients. Nothing can be asked yet; the list must be empty.",
     )
     .or("`[]`"),
-    later("url"),
-    later("auth"),
-    later("headers"),
-    later("ca"),
-    later("client_cert"),
-    later("client_key"),
-    later("networks"),
+    key(
+        "url",
+        Kind::Text,
+        "Address of a server that speaks MCP over Streamable HTTP: `https://HOST/PATH`, or `http://` to this machine. Redirects and proxies are not followed.",
+    ),
+    key("auth", Kind::Table(AUTH), "The gateway's own credential at `url`. A client's own is never passed on.").or("none"),
+    key(
+        "headers",
+        Kind::Named(&SECRET),
+        "Headers of every request to `url`. A literal is a plain setting, unless the header's name says that it is a secret (`TOKEN`, `KEY`, `SECRET`, `PASS`, `CREDENTIAL`, `AUTH`, `COOKIE`).",
+    )
+    .or("none"),
+    key("ca", Kind::Path, "Certificate authorities of `url`, PEM; no others are believed then.").or("those of the system"),
+    key("client_cert", Kind::Path, "The gateway's own certificate and its chain at `url`, PEM.").or("none"),
+    key("client_key", Kind::Path, "Its key, PEM, without a passphrase, in a file that others cannot read.").or("none"),
+    key(
+        "networks",
+        Kind::Table(NETWORKS),
+        "Where `url` may lead, checked on the address that is dialled. Without it: to public addresses, and to the address that `url` itself is written with (`localhost`: this machine), never to link-local ones or where clouds answer questions about the machine.",
+    ),
+];
+
+const AUTH: &[Key] = &[
+    key(
+        "bearer",
+        SECRET,
+        "Sent as `Authorization: Bearer ...`. The word `Bearer` before it changes nothing.",
+    )
+    .required(),
+    later("oauth"),
+];
+
+const NETWORKS: &[Key] = &[
+    key("allow", Kind::List(&Kind::Text), "These networks and no others, such as `10.0.0.0/8`.")
+        .or("every public address"),
+    key("block", Kind::List(&Kind::Text), "None of these, whatever else is said.").or("`[]`"),
 ];

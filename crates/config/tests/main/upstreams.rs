@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::Setting;
+use config::{ReachConfig, Setting};
 use model::{CredentialRef, SecretLocation, Tier, UpstreamName};
 
 use crate::folder::Folder;
@@ -45,14 +45,15 @@ sandbox = "off"
     );
     let [github, all] = folder.load().unwrap().configuration.upstreams.try_into().unwrap();
     assert_eq!(github.name, UpstreamName::parse("github").unwrap());
-    assert_eq!(github.command[0], folder.path().join("bin/server").to_string_lossy());
-    assert_eq!(github.command[1..], ["stdio", "--flag"]);
+    let ReachConfig::Program { command, env: written } = &github.reach else { panic!("{:?}", github.reach) };
+    assert_eq!(command[0], folder.path().join("bin/server").to_string_lossy());
+    assert_eq!(command[1..], ["stdio", "--flag"]);
     let secret = SecretLocation::Stored(CredentialRef::parse("vaulted:a/b").unwrap());
     let env = [
         ("GITHUB_TOKEN".into(), Setting::Secret(secret)),
         ("PATH".into(), Setting::Plain("/usr/bin".into())),
     ];
-    assert_eq!(github.env, env.into());
+    assert_eq!(*written, env.into());
     assert_eq!(github.tools, Some(["get_issue".to_owned(), "list_issues".to_owned()].into()));
     assert_eq!(github.tier, [("get_issue".to_owned(), Tier::Read)].into());
     assert_eq!(
@@ -71,8 +72,8 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
         (LEAST.to_owned(), vec![]),
         (
             "[[upstream]]\n".to_owned(),
-            ["command", "name", "pin", "sandbox", "tools"]
-                .map(|key| format!("1:1 upstream[0].{key}: is missing"))
+            ["command: is missing...", "name: is missing", "pin: is missing", "tools: is missing"]
+                .map(|key| format!("1:1 upstream[0].{key}"))
                 .into(),
         ),
         (name("ssh"), vec!["2:8 upstream[0].name: `ssh` is the name of a set or an endpoint...".into()]),
@@ -112,9 +113,12 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
             with("client_requests = [\"sampling\"]"),
             vec![format!("7:20 upstream[0].client_requests[0]: `sampling` {later}")],
         ),
-        (with("url = \"https://x\""), vec![format!("7:1 upstream[0].url: {later}")]),
-        (with("auth = { bearer = \"hunter2\" }"), vec![format!("7:1 upstream[0].auth: {later}")]),
-        (with("networks = { allow = [] }"), vec![format!("7:1 upstream[0].networks: {later}")]),
+        (LEAST.replace("sandbox = \"off\"", ""), vec!["1:1 upstream[0].sandbox: is missing".into()]),
+        (with("url = \"https://x\""), vec!["7:7 upstream[0].url: there is a `command` already...".into()]),
+        (
+            with("networks = { allow = [] }"),
+            vec!["7:12 upstream[0].networks: is for an upstream with `url`".into()],
+        ),
         (with("colour = 1"), vec!["7:1 upstream[0].colour: unknown key...".into()]),
     ];
     for (text, expected) in &cases {
@@ -133,4 +137,122 @@ fn a_host_and_an_upstream_never_share_a_name() {
         findings.iter().any(|finding| finding.message == "a host of the inventory is called `github`"),
         "{findings:?}"
     );
+}
+
+#[test]
+fn an_upstream_over_http_says_where_it_is_who_asks_and_whom_to_believe() {
+    let folder = Folder::new();
+    folder.write("ca.pem", "-");
+    folder.write("own.pem", "-");
+    folder.write("own.key", "-");
+    folder.write(
+        "portcullis.toml",
+        r#"
+[[upstream]]
+name = "github"
+url = "https://mcp.example.com:8443/mcp?x=1"
+auth = { bearer = { env = "GITHUB" } }
+headers = { X-Team = "blue", X-Api-Key = { env = "OTHER" } }
+ca = "ca.pem"
+client_cert = "own.pem"
+client_key = "own.key"
+networks = { allow = ["10.0.0.0/8"], block = ["10.9.0.0/16"] }
+tools = []
+pin = "off"
+
+[[upstream]]
+name = "here"
+url = "http://[::1]:8000"
+tools = []
+pin = "off"
+"#,
+    );
+    let [github, here] = folder.load().unwrap().configuration.upstreams.try_into().unwrap();
+    let (ReachConfig::Http(github), ReachConfig::Http(here)) = (github.reach, here.reach) else { panic!() };
+    assert_eq!(github.url, "https://mcp.example.com:8443/mcp?x=1");
+    assert_eq!(github.bearer, Some(SecretLocation::Env("GITHUB".into())));
+    let headers = [
+        ("x-api-key".to_owned(), Setting::Secret(SecretLocation::Env("OTHER".into()))),
+        ("x-team".to_owned(), Setting::Plain("blue".into())),
+    ];
+    assert_eq!(github.headers, headers.into());
+    assert_eq!(github.ca, Some(folder.path().join("ca.pem")));
+    assert_eq!(github.identity, Some((folder.path().join("own.pem"), folder.path().join("own.key"))));
+    assert_eq!(github.allow, Some(vec!["10.0.0.0/8".parse().unwrap()]));
+    assert_eq!(github.block, ["10.9.0.0/16".parse().unwrap()]);
+    assert_eq!((here.bearer, here.allow, here.block), (None, None, vec![]));
+}
+
+#[test]
+fn what_cannot_be_said_of_a_server_over_http_is_refused() {
+    let least = "[[upstream]]\nname = \"a\"\ntools = []\npin = \"off\"\n";
+    let url = |url: &str| format!("{least}url = \"{url}\"\n");
+    let with = |line: &str| format!("{}{line}", url("https://x/mcp"));
+    let mut cases: Vec<(String, Vec<String>)> = Vec::new();
+    for wrong in [
+        "x",
+        "ftp://x",
+        "https://",
+        "https://u:p@x/",
+        "https://x/#f",
+        "https://x/a b",
+        "http://10.0.0.1/",
+        "http://x/",
+        "http://localhost.evil/",
+        "http://127.0.0.1.evil/",
+    ] {
+        cases.push((url(wrong), vec!["5:7 upstream[0].url: is not the address of a server: ...".into()]));
+    }
+    for right in [
+        "https://x",
+        "https://10.0.0.1/mcp",
+        "http://localhost:1/mcp",
+        "http://127.0.0.1/",
+        "http://[::1]:8/",
+    ] {
+        cases.push((url(right), vec![]));
+    }
+    cases.extend([
+        (
+            with("sandbox = \"off\""),
+            vec!["6:11 upstream[0].sandbox: is for an upstream with `command`".into()],
+        ),
+        (with("env = {}"), vec!["6:7 upstream[0].env: is for an upstream with `command`".into()]),
+        (
+            with("auth = { oauth = {} }"),
+            vec![
+                "6:8 upstream[0].auth.bearer: is missing".into(),
+                "6:10 upstream[0].auth.oauth: comes with a later version of Portcullis".into(),
+            ],
+        ),
+        (
+            with("client_cert = \"Cargo.toml\""),
+            vec!["6:15 upstream[0].client_cert: needs `client_key` beside it".into()],
+        ),
+        (
+            with("headers = { Host = \"x\" }"),
+            vec!["6:13 upstream[0].headers.Host: is the gateway's own to write".into()],
+        ),
+        (
+            with("headers = { Mcp-Name = \"x\" }"),
+            vec!["6:13 upstream[0].headers.Mcp-Name: is the gateway's own to write".into()],
+        ),
+        (
+            with("headers = { \"a b\" = \"x\" }"),
+            vec!["6:13 upstream[0].headers.\"a b\": expected the name of a header".into()],
+        ),
+        (
+            with("headers = { X-a = \"x\", x-A = \"y\" }"),
+            vec!["6:24 upstream[0].headers.x-A: the same header is written twice".into()],
+        ),
+        (
+            with("headers = { Authorization = { env = \"A\" } }\nauth = { bearer = { env = \"A\" } }"),
+            vec!["6:13 upstream[0].headers.Authorization: `auth` says it already...".into()],
+        ),
+        (with("networks = { allow = [\"x\"] }"), vec!["6:23 upstream[0].networks.allow[0]: ...".into()]),
+    ]);
+    for (text, expected) in &cases {
+        let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+        check("portcullis.toml", &[(text.as_str(), expected.as_slice())]);
+    }
 }

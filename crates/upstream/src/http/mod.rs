@@ -1,0 +1,13 @@
+//! Upstreams over Streamable HTTP, in both eras: one POST for each message, its answer as JSON or as a stream of events.
+//!
+//! `remote.rs` sends and keeps the session, `exchange.rs` is one request and its answer, `dial.rs` connects to where it may.
+
+mod addresses;
+mod dial;
+mod exchange;
+mod identity;
+mod outgoing;
+mod remote;
+mod session;
+
+pub(crate) use remote::{Remote, secret};

@@ -1,0 +1,341 @@
+//! A server that is reached over HTTP: it carries the messages of a link, and keeps the session that they need.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Broker, Standing};
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use model::{Secret, SecretLocation, UpstreamName};
+use rustls::pki_types::ServerName;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio_rustls::TlsConnector;
+use wire::{Era, Message, ScanLimits};
+
+use super::dial::{Dialler, Route};
+use super::exchange::{Broken, Exchange};
+use super::identity;
+use super::outgoing::{Outgoing, What};
+use super::session::{Agreed, Session};
+use crate::link::{Link, Taken};
+use crate::settings::{EnvValue, HttpSettings};
+
+/// How long a connection is kept that nobody uses.
+const IDLE: Duration = Duration::from_secs(60);
+/// The most bytes of the head of an answer.
+const HEAD: usize = 64 * 1024;
+/// The most header lines of one.
+const HEADERS: usize = 100;
+/// How long a greeting has that makes a lost session anew.
+const GREETING: Duration = Duration::from_secs(30);
+/// How long the last word of a session may take.
+const LEAVING: Duration = Duration::from_secs(2);
+/// How often it is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(30);
+/// The pause before a stream of its own words is opened again, at first and at most.
+const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// The number of a greeting that no link sent.
+const OWN: u64 = 0;
+
+/// One server.
+pub(crate) struct Remote {
+    upstream: UpstreamName,
+    exchange: Exchange,
+    session: Session,
+}
+
+impl Remote {
+    /// Makes everything ready to reach it, with secrets fetched for it; says why that cannot be.
+    pub(crate) async fn new(
+        upstream: UpstreamName,
+        settings: &HttpSettings,
+        broker: &Broker,
+    ) -> Result<(Arc<Self>, Standing), String> {
+        let uri: Uri = settings.url.parse().map_err(|_| "`url` is no address".to_owned())?;
+        let (headers, secrets) = headers(upstream, settings, broker).await?;
+        let route = route(&uri, settings).await?;
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
+        client.http1_max_buf_size(HEAD).http1_max_headers(HEADERS);
+        let exchange = Exchange { client: client.build(Dialler(Arc::new(route))), uri, headers };
+        let standing = Standing::new(&secrets);
+        Ok((Arc::new(Self { upstream, exchange, session: Session::default() }), standing))
+    }
+
+    /// Carries messages until the link is over or it cannot be reached any more; says why.
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        mut messages: mpsc::Receiver<Vec<u8>>,
+    ) -> String {
+        let (mut posts, mut under_way) = (JoinSet::new(), HashMap::<u64, AbortHandle>::new());
+        posts.spawn(Arc::clone(&self).probe(Arc::clone(&link)));
+        let mut listens = false;
+        let why = loop {
+            tokio::select! {
+                biased;
+                () = link.over.cancelled() => break "it is not wanted any more".to_owned(),
+                Some(posted) = posts.join_next() => match posted {
+                    Ok(Posted { ends_it: Some(why), .. }) => break why,
+                    Ok(Posted { id: Some(id), .. }) => drop(under_way.remove(&id)),
+                    Ok(Posted { id: None, .. }) | Err(_) => {}
+                },
+                message = messages.recv() => match message.and_then(Outgoing::new) {
+                    Some(outgoing) if outgoing.lists_tools() && !std::mem::replace(&mut listens, true) => {
+                        posts.spawn(Arc::clone(&self).subscribe(Arc::clone(&link)));
+                        self.send(outgoing, &link, &mut posts, &mut under_way);
+                    }
+                    Some(outgoing) => self.send(outgoing, &link, &mut posts, &mut under_way),
+                    None => break "a message of ours is none".to_owned(),
+                },
+            }
+        };
+        link.end();
+        posts.shutdown().await;
+        let agreed = self.session.agreed();
+        if agreed.session.is_some() {
+            let _ = tokio::time::timeout(LEAVING, self.exchange.leave(&agreed)).await;
+        }
+        why
+    }
+
+    fn send(
+        self: &Arc<Self>,
+        outgoing: Outgoing,
+        link: &Arc<Link>,
+        posts: &mut JoinSet<Posted>,
+        under_way: &mut HashMap<u64, AbortHandle>,
+    ) {
+        if let What::Cancelled(id) = outgoing.what {
+            // The answer is waited for no more: a modern server learns it by that, a legacy one by the message.
+            if let Some(post) = under_way.remove(&id) {
+                post.abort();
+            }
+            if self.session.agreed().version.is_none() {
+                return;
+            }
+        }
+        let id = outgoing.id();
+        let post = posts.spawn(Arc::clone(self).deliver(outgoing, Arc::clone(link)));
+        if let Some(id) = id {
+            under_way.insert(id, post);
+        }
+    }
+
+    /// Posts a message, and sees to it that whoever waits for its answer learns what became of it.
+    async fn deliver(self: Arc<Self>, outgoing: Outgoing, link: Arc<Link>) -> Posted {
+        let id = outgoing.id();
+        let agreed = self.session.agreed();
+        let mut posted = self.post(&outgoing, &agreed, &link).await;
+        if posted == Err(Broken::SessionLost) {
+            posted = match self.repair(&agreed, &link).await {
+                Ok(()) => self.post(&outgoing, &self.session.agreed(), &link).await,
+                Err(broken) => Err(broken),
+            };
+        }
+        match posted {
+            Ok(()) if outgoing.what == What::Greeted => self.listen(&link).await,
+            Ok(()) => Posted { id, ends_it: None },
+            Err(broken) => {
+                let ends_it = broken.ends_it();
+                match id {
+                    Some(id) => link.fail(id, broken.fault()),
+                    None => {
+                        tracing::debug!(upstream = %self.upstream, ?broken, "it did not take a message that wants no answer")
+                    }
+                }
+                Posted { id, ends_it }
+            }
+        }
+    }
+
+    async fn post(&self, outgoing: &Outgoing, agreed: &Agreed, link: &Link) -> Result<(), Broken> {
+        if let What::Greeting(id) = outgoing.what {
+            return self.greet(outgoing, &mut |message| link.take(message, Some(id))).await;
+        }
+        let mut sink = |message: &[u8]| link.take(message, outgoing.id());
+        self.exchange.post(outgoing, agreed, &mut |_| {}, &mut sink).await
+    }
+
+    /// Posts a greeting, and keeps what was agreed before anybody else learns of it.
+    async fn greet(
+        &self,
+        greeting: &Outgoing,
+        sink: &mut (dyn FnMut(&[u8]) -> Taken + Send),
+    ) -> Result<(), Broken> {
+        let given = std::sync::Mutex::new(None);
+        let keep = |session| *given.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = session;
+        let mut heads = |headers: &HeaderMap| keep(headers.get(wire::name::SESSION_ID).cloned());
+        let mut sink = |message: &[u8]| {
+            if let Some(version) = version_in(message) {
+                let session = given.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                self.session.agree(Agreed { session, version: Some(version) });
+            }
+            sink(message)
+        };
+        self.exchange.post(greeting, &Agreed::default(), &mut heads, &mut sink).await
+    }
+
+    /// Makes a new session in the place of the one that a message was sent in, unless that was done for another.
+    async fn repair(&self, lost: &Agreed, link: &Link) -> Result<(), Broken> {
+        let _one = self.session.repairing.lock().await;
+        if self.session.agreed().session != lost.session {
+            return Ok(());
+        }
+        tracing::info!(upstream = %self.upstream, "it has lost its session, and is greeted anew");
+        let greeting = wire::write_request(OWN, "initialize", &wire::initialize_params());
+        let greeted = tokio::time::timeout(GREETING, self.greet_alone(greeting)).await;
+        greeted.unwrap_or(Err(Broken::Protocol("no greeting in time")))?;
+        if self.session.agreed().version != lost.version {
+            return Err(Broken::Unreached("it speaks another version than before".to_owned()));
+        }
+        // What it offers may be something else by now.
+        link.relist.notify_one();
+        Ok(())
+    }
+
+    async fn greet_alone(&self, greeting: Vec<u8>) -> Result<(), Broken> {
+        let ours = Broken::Protocol("a greeting that is none");
+        let greeting = Outgoing::new(greeting).ok_or_else(|| ours.clone())?;
+        let mut sink = |message: &[u8]| match version_in(message) {
+            Some(_) => Taken::Answer,
+            None => Taken::Message,
+        };
+        self.greet(&greeting, &mut sink).await?;
+        let greeted = Outgoing::new(wire::write_initialized()).ok_or(ours)?;
+        self.exchange.post(&greeted, &self.session.agreed(), &mut |_| {}, &mut |_| Taken::Message).await
+    }
+
+    /// Hears what a legacy server says unasked, for as long as it offers to.
+    async fn listen(&self, link: &Link) -> Posted {
+        let mut pause = REOPEN.0;
+        loop {
+            let mut sink = |message: &[u8]| link.take(message, Some(OWN));
+            match self.exchange.listen(&self.session.agreed(), &mut sink).await {
+                Ok(true) => pause = REOPEN.0,
+                Ok(false) => return Posted { id: None, ends_it: None },
+                Err(broken) => {
+                    if let Some(why) = broken.ends_it() {
+                        return Posted { id: None, ends_it: Some(why) };
+                    }
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(REOPEN.1);
+        }
+    }
+
+    /// Hears of a modern server when its tools change, for as long as it offers to tell.
+    async fn subscribe(self: Arc<Self>, link: Arc<Link>) -> Posted {
+        let none = Posted { id: None, ends_it: None };
+        let subscription =
+            wire::write_request(OWN, "subscriptions/listen", &wire::listen_params(wire::LATEST));
+        let Some(subscription) = Outgoing::new(subscription) else { return none };
+        let mut pause = REOPEN.0;
+        loop {
+            let mut ends = |message: &[u8]| {
+                let taken = link.take(message, Some(OWN));
+                if is_result(message) { Taken::Answer } else { taken }
+            };
+            match self.exchange.post(&subscription, &Agreed::default(), &mut |_| {}, &mut ends).await {
+                Ok(()) => pause = REOPEN.0,
+                Err(Broken::Off) => {}
+                Err(broken) => return Posted { id: None, ends_it: broken.ends_it() },
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(REOPEN.1);
+            // What changed while nobody listened.
+            link.relist.notify_one();
+        }
+    }
+
+    /// Asks now and then whether it is there: if it is not, whoever posts the question finds out.
+    async fn probe(self: Arc<Self>, link: Arc<Link>) -> Posted {
+        loop {
+            tokio::time::sleep(PROBE).await;
+            let (method, params) = match self.session.agreed().version.map(wire::ProtocolVersion::era) {
+                Some(Era::Legacy) => ("ping", "{}".to_owned()),
+                Some(Era::Modern) | None => ("server/discover", wire::discover_params(wire::LATEST)),
+            };
+            let _ = link.request(method, params, PROBE).await;
+        }
+    }
+}
+
+/// A message that was posted.
+struct Posted {
+    id: Option<u64>,
+    ends_it: Option<String>,
+}
+
+/// The version that the answer to a greeting settles on.
+fn version_in(message: &[u8]) -> Option<wire::ProtocolVersion> {
+    match Message::parse(message, ScanLimits::default()) {
+        Ok(Message::Response(response)) => wire::read_initialized(response.outcome.ok()?),
+        Ok(Message::Request(_) | Message::Notification(_)) | Err(_) => None,
+    }
+}
+
+fn is_result(message: &[u8]) -> bool {
+    let parsed = Message::parse(message, ScanLimits::default());
+    matches!(parsed, Ok(Message::Response(response)) if response.outcome.is_ok())
+}
+
+async fn route(uri: &Uri, settings: &HttpSettings) -> Result<Route, String> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let secure = uri.scheme_str() == Some("https");
+    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+    let tls = if secure {
+        let (settings, host) = (settings.clone(), host.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let name = ServerName::try_from(host).map_err(|_| "`url` names no host".to_owned())?;
+            Ok::<_, String>((TlsConnector::from(Arc::new(identity::tls(&settings)?)), name))
+        });
+        Some(read.await.map_err(|_| "its certificates could not be read".to_owned())??)
+    } else {
+        None
+    };
+    Ok(Route { host, port, tls, networks: settings.networks.clone() })
+}
+
+/// The headers of every request, and the secrets among them.
+async fn headers(
+    upstream: UpstreamName,
+    settings: &HttpSettings,
+    broker: &Broker,
+) -> Result<(HeaderMap, Vec<Secret<String>>), String> {
+    let (mut headers, mut secrets) = (HeaderMap::new(), Vec::new());
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in &settings.headers {
+        match value {
+            EnvValue::Plain(text) => identity::add_header(&mut headers, name, text, false)?,
+            EnvValue::Secret(location) => {
+                let value = secret(upstream, location, broker).await?;
+                identity::add_header(&mut headers, name, value.expose(), true)?;
+                secrets.push(value);
+            }
+        }
+    }
+    if let Some(location) = &settings.bearer {
+        let stored = secret(upstream, location, broker).await?;
+        // What leaks would be the token, with the word before it or without.
+        secrets.push(identity::add_bearer(&mut headers, &stored)?);
+    }
+    Ok((headers, secrets))
+}
+
+/// Fetches one secret for the start of an upstream.
+pub(crate) async fn secret(
+    upstream: UpstreamName,
+    location: &SecretLocation,
+    broker: &Broker,
+) -> Result<Secret<String>, String> {
+    broker.secret(location, &format!("upstream `{upstream}`")).await.map_err(|failure| {
+        tracing::warn!(%upstream, internal = failure.internal(), "a secret of it cannot be had");
+        failure.message().to_owned()
+    })
+}
