@@ -13,6 +13,18 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
+@server.resource("note://one")
+def note() -> str:
+    """A text."""
+    return "noted"
+
+
+@server.prompt
+def greet(name: str) -> str:
+    """Greets somebody."""
+    return f"Hello, {name}!"
+
+
 if sys.argv[1:2] == ["http"]:
     server.run(transport="http", host="127.0.0.1", port=int(sys.argv[2]), show_banner=False)
 else:

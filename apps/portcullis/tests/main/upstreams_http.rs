@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::{Era, HttpScript, HttpUpstream, McpHttp, Portcullis, TestCa, wait_until};
+use testkit::{Era, HttpClient, HttpScript, HttpUpstream, McpHttp, Portcullis, TestCa, wait_until};
 
 use crate::environment::Installed;
 use crate::site::{ends, journal_of, verify};
@@ -25,6 +25,10 @@ fn site(upstreams: &[String]) -> Installed {
 
 fn upstream(server: &HttpUpstream, name: &str, more: &str) -> String {
     format!("{}{ALL}\n{more}\n", server.toml(name))
+}
+
+async fn health(gateway: &Portcullis) -> u16 {
+    HttpClient::new(&gateway.url(), None).send("GET", "/health", &[], "").await.unwrap().status
 }
 
 async fn both(installed: &Installed, gateway: &Portcullis) -> (McpHttp, McpHttp) {
@@ -185,6 +189,7 @@ async fn a_server_over_http_that_goes_away_is_down_alone_and_comes_back_by_itsel
         panic!("nobody says why");
     };
     let (slept, ()) = tokio::join!(slow, gone);
+    assert_eq!(health(&gateway).await, 503, "it is required");
     assert_eq!(slept.unwrap().text(), "slept for me");
     let _again = HttpUpstream::scripted(HttpScript { port: Some(old.port()), ..LEGACY });
     let mut back = false;
@@ -196,6 +201,7 @@ async fn a_server_over_http_that_goes_away_is_down_alone_and_comes_back_by_itsel
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(back, "it is found again");
+    assert_eq!(health(&gateway).await, 200);
     drop(gateway);
 }
 
@@ -287,4 +293,30 @@ async fn servers_over_http_that_others_made_work_behind_the_gate() {
     }
     assert_eq!(gateway.terminate().code(), Some(0));
     verify(&installed);
+}
+
+/// The head of a modern request repeats the address of a resource and the name of a prompt: a server that checks it is satisfied.
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_and_prompts_pass_over_http_in_both_eras() {
+    let (everything, fast) = (HttpUpstream::everything(), HttpUpstream::fast_mcp());
+    let installed = site(&[upstream(&everything, "everything", ""), upstream(&fast, "fast", "")]);
+    let more = "\n[[rule]]\nname = \"what they have\"\nallow = [\"resource:everything/**\", \"resource:fast/**\", \"prompt:everything/*\", \"prompt:fast/*\"]\nprincipals = [\"group:agents\"]\ntargets = [\"*\"]\n";
+    installed.append("policy/ops.toml", more);
+    let gateway = serve(&installed);
+    for (name, tool) in [("everything", "echo"), ("fast", "add")] {
+        for era in [Era::Modern, Era::Legacy("2025-11-25")] {
+            let own = client(&installed, &gateway, &format!("/{name}"), era).await;
+            ready(&own, tool).await;
+            let listed = own.request("resources/list", &json!({})).await.unwrap();
+            let uri = &listed["resources"][0]["uri"];
+            let read = own.request("resources/read", &json!({ "uri": uri })).await.unwrap();
+            assert_eq!(&read["contents"][0]["uri"], uri, "{read}");
+            let listed = own.request("prompts/list", &json!({})).await.unwrap();
+            let prompt = &listed["prompts"][0]["name"];
+            let wanted = json!({ "name": prompt, "arguments": { "name": "Ada" } });
+            let given = own.request("prompts/get", &wanted).await.unwrap();
+            assert!(given["messages"][0]["content"]["text"].is_string(), "{given}");
+        }
+    }
+    drop(gateway);
 }
