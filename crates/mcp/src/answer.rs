@@ -60,10 +60,7 @@ pub(crate) async fn answer(
         Ask::Errand(ask, keeping) => {
             let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
             let answer = call(&conversation, &ask, Input::default()).await;
-            answer.map_or_else(
-                |NotRecorded| failed(RpcError::Internal),
-                |answer| Reply::Theirs(answer, keeping),
-            )
+            answer.map_or_else(unrecorded, |answer| Reply::Theirs(answer, keeping))
         }
         Ask::ListTheirs(of, forward) => {
             let list = TheirList { endpoint: asker.endpoint, of, forward };
@@ -87,10 +84,7 @@ pub(crate) async fn answer(
         }
         Ask::ReadResource(uri) => {
             let read = gate.read_resource(asker.who.with(uri.clone())).await;
-            read.map_or_else(
-                |NotRecorded| failed(RpcError::Internal),
-                |resource| Reply::Resource(resource, uri),
-            )
+            read.map_or_else(unrecorded, |resource| Reply::Resource(resource, uri))
         }
         // Answered by the transport, which has a stream for it.
         Ask::Listen(_) => failed(RpcError::Internal),
@@ -99,6 +93,10 @@ pub(crate) async fn answer(
 
 fn failed(error: RpcError) -> Reply {
     Reply::Protocol(ProtocolReply::Failed(error))
+}
+
+fn unrecorded(NotRecorded: NotRecorded) -> Reply {
+    failed(RpcError::Internal)
 }
 
 fn unlisted(why: Unlisted) -> Reply {

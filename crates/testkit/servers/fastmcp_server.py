@@ -19,6 +19,12 @@ def note() -> str:
     return "noted"
 
 
+@server.resource("shelf://{place}/book")
+def book(place: str) -> str:
+    """A book."""
+    return f"the book at {place}"
+
+
 @server.prompt
 def greet(name: str) -> str:
     """Greets somebody."""

@@ -89,6 +89,7 @@ pub fn never_kept(result: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::value::RawValue;
 
     use super::{TheirCapabilities, never_kept, only_listed};
@@ -141,6 +142,33 @@ mod tests {
         assert!(all.resources && all.prompts && all.completions && all.logging);
         for none in ["{}", r#"{"capabilities":1}"#, r#"{"capabilities":{"prompts":true}}"#, "[]"] {
             assert_eq!(read(none), TheirCapabilities::default(), "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_an_upstream_lists_keeps_its_bytes_and_only_what_is_left_out_goes(
+            items in prop::collection::vec(("[a-z:/]{1,9}", "[^\\\\\"\\p{C}]{0,9}", "[1-9][0-9]{0,40}", any::<bool>()), 0..6),
+            (blank, before) in ("[ \\t\\r\\n]{0,2}", "[^\\\\\"\\p{C}]{0,9}"),
+        ) {
+            let items: Vec<(String, String, bool)> = items.into_iter().enumerate().map(|(at, (name, text, number, kept))| {
+                let uri = format!("{name}{at}");
+                let item = format!("{{{blank}\"z\":\"{text}\",\"uri\"{blank}:\"{uri}\",\"a\":{number}.0e{blank}1{blank}}}");
+                (uri, item.replace(&format!("e{blank}1"), "e1"), kept)
+            }).collect();
+            let list = |shown: &[&str], comma: &str| {
+                let (shown, tail) = (shown.join(comma), "\"nextCursor\":\"n\"");
+                format!("{{{blank}\"x\":\"{before}\",\"resources\":{blank}[{shown}],{blank}{tail}}}")
+            };
+            let all: Vec<&str> = items.iter().map(|(_, item, _)| item.as_str()).collect();
+            let whole = list(&all, &format!("{blank},{blank}"));
+            prop_assert_eq!(only_listed(&whole, "resources", "uri", |_| true).unwrap(), whole.as_str());
+            let kept: Vec<&str> =
+                items.iter().filter(|(_, _, kept)| *kept).map(|(_, item, _)| item.as_str()).collect();
+            let keep = |uri: &str| items.iter().any(|(name, _, kept)| name == uri && *kept);
+            let shown = only_listed(&whole, "resources", "uri", keep).unwrap();
+            let expected = if kept.len() == items.len() { whole.clone() } else { list(&kept, ",") };
+            prop_assert_eq!(shown, expected);
         }
     }
 }

@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Packages whose example is composed of the product's own parts, which are for that example and for tests alone: the
 /// conformance fixture, and the acts that `cargo xtask bench` measures.
 const COMPOSED: &[(&str, &[&str])] = &[
-    ("testkit", &["audit", "broker", "gateway", "guard", "mcp", "policy", "store", "tools"]),
+    ("testkit", &["audit", "broker", "gateway", "guard", "mcp", "policy", "store", "tools", "upstream"]),
     ("xtask", &["audit", "guard", "wire"]),
 ];
 

@@ -475,6 +475,50 @@ async fn servers_that_others_made_work_behind_the_gate() {
     verify(&installed);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_prompts_and_completions_of_servers_that_others_made_pass() {
+    let installed =
+        site(&[(UpstreamServer::Everything, "everything", ALL), (UpstreamServer::FastMcp, "fast", ALL)]);
+    let gateway = serve(&installed);
+    for era in [Era::Modern, Era::Legacy("2025-11-25")] {
+        for (upstream, uri, template, prompt, text) in [
+            (
+                "everything",
+                "demo://resource/dynamic/text/1",
+                "demo://resource/dynamic/text/{resourceId}",
+                json!({ "name": "args-prompt", "arguments": { "city": "Ulm" } }),
+                "Ulm",
+            ),
+            (
+                "fast",
+                "shelf://top/book",
+                "shelf://{place}/book",
+                json!({ "name": "greet", "arguments": { "name": "Ulm" } }),
+                "Hello, Ulm!",
+            ),
+        ] {
+            let client = runs(&installed, &gateway, upstream, era).await;
+            let ask = async |method: &str, params: &Value| {
+                let answer = client.request(method, params).await;
+                answer.unwrap_or_else(|failure| panic!("{upstream} {method}: {failure}")).to_string()
+            };
+            assert!(ask("resources/list", &json!({})).await.contains("\"resources\":["));
+            assert!(ask("resources/templates/list", &json!({})).await.contains(template));
+            assert!(ask("resources/read", &json!({ "uri": uri })).await.contains(uri));
+            assert!(ask("prompts/list", &json!({})).await.contains(prompt["name"].as_str().unwrap()));
+            assert!(ask("prompts/get", &prompt).await.contains(text));
+            if upstream == "everything" {
+                let of = json!({ "type": "ref/prompt", "name": "completable-prompt" });
+                let params = json!({ "ref": of, "argument": { "name": "department", "value": "E" } });
+                assert!(ask("completion/complete", &params).await.contains("Engineering"));
+            }
+            assert!(client.request("resources/read", &json!({ "uri": "none://such" })).await.is_err());
+        }
+    }
+    assert_eq!(gateway.terminate().code(), Some(0));
+    verify(&installed);
+}
+
 pub(crate) fn private(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();

@@ -211,16 +211,7 @@ fn annotations(rule: &Rule) -> Value {
     note("name", rule.name.to_string());
     let listed =
         |items: Vec<String>| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ");
-    let things = rule.tools.iter().filter_map(|selector| match selector {
-        ToolSelector::Things(things) => Some(things.to_string()),
-        ToolSelector::Any
-        | ToolSelector::One(_)
-        | ToolSelector::Upstream(_)
-        | ToolSelector::Set(_)
-        | ToolSelector::Tier(_)
-        | ToolSelector::AnyOperator => None,
-    });
-    let things: Vec<String> = things.collect();
+    let things: Vec<String> = rule.tools.iter().filter_map(things).collect();
     if !things.is_empty() {
         note("things", listed(things));
     }
@@ -267,6 +258,19 @@ fn annotations(rule: &Rule) -> Value {
         note("limits", limits.join(", "));
     }
     Value::Object(notes)
+}
+
+/// The pattern of an entry that is one.
+fn things(selector: &ToolSelector) -> Option<String> {
+    match selector {
+        ToolSelector::Things(things) => Some(things.to_string()),
+        ToolSelector::Any
+        | ToolSelector::One(_)
+        | ToolSelector::Upstream(_)
+        | ToolSelector::Set(_)
+        | ToolSelector::Tier(_)
+        | ToolSelector::AnyOperator => None,
+    }
 }
 
 fn uid(kind: &str, id: &str) -> Value {

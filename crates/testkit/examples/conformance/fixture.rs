@@ -1,5 +1,6 @@
 //! A whole gateway in one process, with an open policy.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -13,10 +14,13 @@ use gateway::{
 };
 use guard::Guard;
 use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits};
-use model::{Clock, Entropy, ErrorCode, Failure, Inventory, Limits, Outcome, Principal, PrincipalId};
+use model::{
+    Clock, Entropy, ErrorCode, Failure, Inventory, Limits, Outcome, Principal, PrincipalId, UpstreamName,
+};
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
-use tools::{Catalogue, HostRun, HostShell, Tool};
+use tools::{Catalogue, HostRun, HostShell, Tool, Upstreams};
+use upstream::{Ledger, Reach, UpstreamPool, UpstreamSettings};
 
 use super::offer::FixtureOffer;
 use super::{door, tool};
@@ -37,6 +41,9 @@ forbid = ["test_sometimes_there"]
 principals = ["*"]
 targets = ["*"]
 "#;
+
+/// What stands behind a fixture, if something does: the program, which is then at `/mcp/fixture`.
+pub(crate) type Behind = Option<Vec<String>>;
 
 /// What puts other rules in force while the gateway runs.
 pub(crate) type Late = Arc<OnceLock<Weak<Gateway>>>;
@@ -73,9 +80,19 @@ impl Fixture {
 
     /// Starts one in this folder, with the keys, the journal and the state that an earlier one left there.
     pub(crate) async fn start_at(folder: &Path, clock: Arc<dyn Clock>, sessions: SessionLimits) -> Self {
+        Self::start_with_behind(folder, clock, sessions, None).await
+    }
+
+    /// The same, with a server behind it.
+    pub(crate) async fn start_with_behind(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        sessions: SessionLimits,
+        behind: Behind,
+    ) -> Self {
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let late = Late::default();
-        let (gateway, keys) = gateway(folder, &clock, &entropy, &late);
+        let (gateway, keys) = gateway(folder, &clock, &entropy, &late, behind);
         let _ = late.set(Arc::downgrade(&gateway));
         let config = FrontConfig {
             http: vec!["127.0.0.1:0".parse().expect("an address")],
@@ -103,6 +120,7 @@ fn gateway(
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
     late: &Late,
+    behind: Behind,
 ) -> (Arc<Gateway>, [String; 2]) {
     let store: Arc<dyn StateStore> =
         Arc::new(SqliteStore::open(&folder.join("store.sqlite")).expect("a state store"));
@@ -110,9 +128,11 @@ fn gateway(
     let (keys, entries) = principals(folder, &**entropy);
     let directory = Arc::new(entries);
     let catalogue = Arc::new(Catalogue::of(tool::all(late, &directory)));
+    let broker = Arc::new(Broker::new(store, Arc::clone(clock), Arc::clone(entropy), None));
     let gateway = Gateway::new(GatewayParts {
         journal: journal(folder, clock, entropy),
-        broker: Arc::new(Broker::new(store, Arc::clone(clock), Arc::clone(entropy), None)),
+        upstreams: upstreams(&broker, behind),
+        broker,
         guard: Guard::new(),
         live: live(&directory, &facts(catalogue.tools()), false),
         catalogue,
@@ -120,11 +140,40 @@ fn gateway(
         offer: Some(Arc::new(FixtureOffer)),
         seal: seal.expect("random bytes"),
         shell: Arc::new(NoHosts),
-        upstreams: Arc::new(tools::NoUpstreams),
         clock: Arc::clone(clock),
         meter: Arc::new(AuthFailureMeter::new()),
     });
     (Arc::new(gateway), keys)
+}
+
+fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
+    let Some(command) = behind else { return Arc::new(tools::NoUpstreams) };
+    let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten));
+    pool.configure(vec![UpstreamSettings {
+        name: UpstreamName::parse("fixture").expect("a literal"),
+        reach: Reach::Program { command, env: Vec::new() },
+        tools: None,
+        tier: BTreeMap::new(),
+        timeout: None,
+        max_concurrent: 64,
+        required: true,
+    }]);
+    Arc::new(pool)
+}
+
+/// Starts and ends of what stands behind are none of the suite's business.
+struct Unwritten;
+
+#[async_trait]
+impl Ledger for Unwritten {
+    async fn record(
+        &self,
+        _event: &'static str,
+        _upstream: UpstreamName,
+        _fields: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 fn journal(folder: &Path, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Journal {
@@ -145,8 +194,8 @@ fn principals(folder: &Path, entropy: &dyn Entropy) -> ([String; 2], Vec<Entry>)
         let (key, hash) = kept_key(&folder.join(format!("{id}.key")), entropy);
         let id = PrincipalId::parse(id).expect("a literal");
         let principal = Arc::new(Principal { id, groups: Default::default() });
-        let entry =
-            Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user: None };
+        let os_user = Some(principal.id.to_string());
+        let entry = Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user };
         (key, entry)
     };
     let ((suite, first), (other, second)) = (make("suite"), make("other"));

@@ -2,7 +2,8 @@
 //! with the tools, resources and prompts that the suite wants.
 //!
 //! `cargo run -p testkit --example conformance` prints the address and serves until it is ended. The suite cannot send
-//! keys, so a door in front of the listener adds one.
+//! keys, so a door in front of the listener adds one. With the word `stdio` it serves one client on standard input and
+//! output, as what stands behind a gateway does; with `before` it is such a gateway, and itself stands behind it.
 
 #![expect(
     clippy::expect_used,
@@ -11,6 +12,7 @@
     reason = "a program for tests: a panic is the report, and its address is what it prints"
 )]
 
+mod before;
 mod door;
 mod fixture;
 mod offer;
@@ -19,7 +21,16 @@ mod tool;
 
 #[tokio::main]
 async fn main() {
+    let word = std::env::args().nth(1);
+    if word.as_deref() == Some("before") {
+        let (fixture, _folder) = before::start().await;
+        println!("http://{}/mcp/fixture", fixture.door);
+        return std::future::pending().await;
+    }
     let fixture = fixture::Fixture::start().await;
+    if word.as_deref() == Some("stdio") {
+        return before::serve(&fixture).await.expect("a stream that ends");
+    }
     println!("http://{}/mcp", fixture.door);
     println!("behind that door: http://{}/mcp, with the keys {}", fixture.front, fixture.keys.join(" and "));
     println!("journal: {}, healthy: {}", fixture.folder.display(), fixture.gateway.health().ok);
