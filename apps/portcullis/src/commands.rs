@@ -1,6 +1,5 @@
 //! The subcommands, one file each.
 
-mod allocator;
 pub(crate) mod audit;
 mod call;
 pub(crate) mod check;

@@ -8,7 +8,6 @@ use arc_swap::ArcSwap;
 use mcp::Front;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::allocator;
 use crate::cli::Global;
 use crate::compose::{self, Portcullis};
 use crate::failure::{Exit, Stop};
@@ -69,7 +68,6 @@ async fn serve(place: &Place, global: &Global, output: Output) -> Result<Exit, S
         Arc::clone(&portcullis.in_force),
         Arc::downgrade(&front),
     ));
-    allocator::give_back().await;
     signals.until_stop(&portcullis).await;
     tracing::info!(seconds = DRAIN.as_secs(), "stopping when what is under way has ended");
     watching.abort();
