@@ -101,6 +101,9 @@ pub(crate) enum Command {
     /// Decide which host keys are known
     #[command(subcommand)]
     Hostkey(Hostkey),
+    /// Decide which tools of third-party servers are offered
+    #[command(subcommand)]
+    Upstream(Upstream),
     /// Look at the rules, and ask what they would decide
     #[command(subcommand)]
     Policy(Policy),
@@ -286,6 +289,38 @@ pub(crate) enum HostkeyCa {
     },
     /// List the authorities
     List,
+}
+
+/// `upstream ...`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Upstream {
+    /// List the servers, and how many tools of each are withheld
+    List,
+    /// List a server's tools: accepted, new, changed or gone
+    #[command(visible_alias = "show")]
+    Tools {
+        /// The server's name
+        name: String,
+    },
+    /// Show what differs from the accepted definitions, with nothing hidden
+    Diff {
+        /// The server's name
+        name: String,
+        /// Only these tools, by the server's own names
+        #[arg(value_name = "TOOL")]
+        tools: Vec<String>,
+    },
+    /// Show what differs, ask, and accept it; what passes for another tool must be named
+    Accept {
+        /// The server's name
+        name: String,
+        /// Only these tools, by the server's own names
+        #[arg(value_name = "TOOL")]
+        tools: Vec<String>,
+        /// Accept exactly what `diff` showed under this digest, without asking
+        #[arg(long, value_name = "DIGEST")]
+        digest: Option<String>,
+    },
 }
 
 /// A host to speak to.

@@ -13,6 +13,7 @@ mod serve;
 mod stdio;
 mod target;
 mod tools;
+mod upstream;
 
 use serde_json::Map;
 
@@ -53,9 +54,18 @@ fn dispatch(cli: Cli, output: Output) -> Result<Exit, Stop> {
         Command::Secret(secret) => secret::run(&global, secret, output),
         Command::Hostkey(hostkey) => hostkey::run(&global, hostkey, output),
         Command::Policy(policy) => policy::run(&global, policy, output),
+        Command::Upstream(upstream) => upstream::run(&global, upstream, output),
         Command::Audit(audit) => audit::run(&global, audit, output),
         Command::Completions { shell } => completions::run(shell),
     }
+}
+
+/// Takes nothing but a written `yes`.
+fn says_yes(question: &str) -> Result<bool, Stop> {
+    anstream::eprint!("{question}");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(Stop::failed)?;
+    Ok(answer.trim() == "yes")
 }
 
 /// A verb that needs a running gateway: on its own files there would be nothing to ask.

@@ -89,6 +89,7 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
     let store: Arc<dyn StateStore> = Arc::new(store);
     let seal =
         StateSeal::new(Arc::clone(&entropy), Arc::clone(&clock), Arc::clone(&store)).map_err(Stop::failed)?;
+    let pins = Arc::new(upstreams::StorePins { store: Arc::clone(&store), clock: Arc::clone(&clock) });
     let broker = Arc::new(Broker::new(store, Arc::clone(&clock), Arc::clone(&entropy), agent_keys::socket()));
     let passphrases = Arc::new(Passphrases::default());
     let surroundings =
@@ -98,7 +99,7 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
     let connector = Arc::new(SshConnector::new(translate::ssh(&loaded), Arc::clone(&clock)));
 
     let ledger = Arc::new(upstreams::JournalLedger(journal.clone()));
-    let upstreams = Arc::new(UpstreamPool::new(Arc::clone(&broker), ledger));
+    let upstreams = Arc::new(UpstreamPool::new(Arc::clone(&broker), ledger, pins));
     let catalogue = Arc::new(Catalogue::new());
     let in_force = Arc::new(ArcSwap::from_pointee(InForce { loaded, sources }));
     let (tray, late) =
@@ -120,6 +121,7 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
         tray: Arc::clone(&tray),
         in_force: Arc::clone(&in_force),
         reload: Arc::clone(&reload) as Arc<_>,
+        upstreams: Arc::clone(&upstreams),
         seal_key,
         passphrases: Arc::clone(&surroundings.passphrases),
         clock: Arc::clone(&clock),

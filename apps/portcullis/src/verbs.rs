@@ -10,12 +10,14 @@ mod impersonate;
 mod reload;
 mod secret;
 mod target;
+mod upstream;
 mod verb;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use ::audit::SealKey;
+use ::upstream::UpstreamPool;
 use arc_swap::ArcSwap;
 use broker::CredentialSource;
 use config::Loaded;
@@ -40,6 +42,8 @@ pub(crate) struct VerbParts {
     pub(crate) in_force: Arc<ArcSwap<InForce>>,
     /// Takes changed files over.
     pub(crate) reload: Arc<dyn Reload>,
+    /// Third-party servers.
+    pub(crate) upstreams: Arc<UpstreamPool>,
     /// Opens sealed command lines for operators who may read the journal.
     pub(crate) seal_key: Arc<SealKey>,
     /// Passphrases of keystores, where there is somebody to ask.
@@ -59,7 +63,7 @@ pub(crate) struct InForce {
 }
 
 /// Every verb with its tier: what rules can name, known without a gateway.
-const VERBS: [(&str, Tier); 17] = [
+const VERBS: [(&str, Tier); 21] = [
     ("operator:audit-query", Tier::Read),
     ("operator:audit-tail", Tier::Read),
     ("operator:health", Tier::Read),
@@ -77,6 +81,10 @@ const VERBS: [(&str, Tier); 17] = [
     ("operator:target-list", Tier::Read),
     ("operator:target-show", Tier::Read),
     ("operator:target-test", Tier::LowAccess),
+    ("operator:upstream-accept", Tier::Dangerous),
+    ("operator:upstream-diff", Tier::Read),
+    ("operator:upstream-list", Tier::Read),
+    ("operator:upstream-tools", Tier::Read),
 ];
 
 /// What policy needs to know of every verb.
@@ -98,6 +106,7 @@ pub(crate) fn verbs(parts: &VerbParts) -> Vec<Arc<dyn Tool>> {
     all.extend(secret::verbs(parts));
     all.extend(hostkey::verbs(parts));
     all.extend(audit::verbs(parts));
+    all.extend(upstream::verbs(parts));
     all
 }
 

@@ -71,7 +71,7 @@ impl Gateway {
             let status = upstream.down.as_deref().unwrap_or("ok");
             (
                 upstream.name.to_string(),
-                json!({ "status": status, "tools": upstream.tools, "required": upstream.required }),
+                json!({ "status": status, "tools": upstream.tools, "withheld": upstream.withheld, "required": upstream.required }),
             )
         });
         let ok = journal && needed;

@@ -11,6 +11,7 @@ mod reply;
 mod rich;
 mod scanner;
 mod stream;
+mod suspicion;
 mod visible;
 
 use model::{Answer, Failure, Outcome};
@@ -18,6 +19,7 @@ use model::{Answer, Failure, Outcome};
 pub use reply::visible_json;
 pub use scanner::Scanner;
 pub use stream::{StreamScanner, Withheld};
+pub use suspicion::{look_alike, suspicions};
 pub use visible::{has_deceptive, is_deceptive};
 
 /// The stage that turns raw results into [`Guarded`] ones.

@@ -128,8 +128,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
+    use model::{Answer, ErrorCode, Outcome, Reply, ReplyKind, Secret};
+
     use super::visible_json;
     use crate::visible::has_deceptive;
+    use crate::{Guard, Scanner};
 
     #[test]
     fn what_is_hidden_is_shown_and_nothing_else_changes() {
@@ -145,6 +148,38 @@ mod tests {
         ] {
             assert_eq!(visible_json(json), shown.unwrap_or(json));
             assert_eq!(matches!(visible_json(json), Cow::Borrowed(_)), shown.is_none());
+        }
+    }
+
+    #[test]
+    fn what_goes_back_as_it_came_loses_no_byte_unless_a_secret_is_in_it_however_it_is_escaped() {
+        let secret = Secret::new("correct horse".to_owned());
+        let scanner = Scanner::new([&secret]);
+        let passed = |json: &str| {
+            let reply =
+                Reply { json: json.into(), kind: ReplyKind::Done, faithful: true, says_its_type: false };
+            let outcome = Outcome { reply: Some(reply), ..Outcome::default() };
+            let guarded = Guard::new().admit(&scanner, 1024, Ok(outcome), |result| Answer {
+                reply: result.ok().and_then(|outcome| outcome.reply),
+                ..Answer::default()
+            });
+            (guarded.report().withheld, guarded.into_inner())
+        };
+        for json in [
+            r#"{ "z":1.0, "a":"x\u200b\u0063orrect house", "n":12345678901234567890123 }"#,
+            "{\"a\":\"\u{202e}\\ud83d\\ude00\"}",
+        ] {
+            let (withheld, answer) = passed(json);
+            assert_eq!((withheld, &*answer.reply.unwrap().json), (false, json));
+        }
+        for json in [
+            r#"{"a":"correct horse"}"#,
+            r#"{"a":"\u0063orrect\u0020h\u006frse"}"#,
+            r#"{"correct\u0020horse":1}"#,
+        ] {
+            let (withheld, answer) = passed(json);
+            assert!(withheld && answer.reply.is_none(), "{json}");
+            assert_eq!(answer.structured["code"], ErrorCode::SecretInOutput.as_str());
         }
     }
 

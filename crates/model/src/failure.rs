@@ -104,6 +104,8 @@ codes! {
     UpstreamDown = "upstream.down", Target, true;
     /// The upstream has as many calls under way as it may have.
     UpstreamBusy = "upstream.busy", Us, true;
+    /// The definition of the upstream's tool is not one that an operator accepted.
+    UpstreamDrift = "upstream.drift", Target, false;
     /// The source has no such credential.
     CredentialNotFound = "credential.not_found", Caller, false;
     /// The source refused to give it.

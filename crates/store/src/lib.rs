@@ -1,6 +1,7 @@
 //! The state port and its embedded engine.
 
 mod handles;
+mod pins;
 mod schema;
 mod spent;
 mod sqlite;
@@ -8,7 +9,9 @@ mod sqlite;
 #[cfg(test)]
 mod tests;
 
-use model::{BootInstant, CallId, CredentialRef, HandleId, PrincipalId, TargetName, Timestamp, ToolName};
+use model::{
+    BootInstant, CallId, CredentialRef, HandleId, PrincipalId, TargetName, Timestamp, ToolName, UpstreamName,
+};
 
 pub use sqlite::SqliteStore;
 
@@ -35,6 +38,19 @@ pub struct HandleRecord {
     pub boot_id: String,
     /// Wall-clock deadline.
     pub deadline: Timestamp,
+}
+
+/// The definition of an upstream's tool, as an operator accepted it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PinRecord {
+    /// The upstream's name for the tool.
+    pub tool: String,
+    /// Hash of the definition's one form.
+    pub hash: [u8; 32],
+    /// That form, to show later what differs.
+    pub definition: String,
+    /// When it was accepted.
+    pub accepted: Timestamp,
 }
 
 /// What a claim found.
@@ -86,6 +102,10 @@ pub trait StateStore: Send + Sync {
     fn spend(&self, id: &[u8; 16], until: Timestamp) -> Result<bool, StoreError>;
     /// Forgets what was spent and has expired, and returns how many.
     fn sweep_spent(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// Every accepted definition of an upstream's tools, by name.
+    fn pins(&self, upstream: UpstreamName) -> Result<Vec<PinRecord>, StoreError>;
+    /// Keeps these definitions, in place of those of the same tools, and forgets those of `gone`.
+    fn pin(&self, upstream: UpstreamName, pins: &[PinRecord], gone: &[String]) -> Result<(), StoreError>;
 }
 
 /// Who claims what for which use, and when.

@@ -31,6 +31,16 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX spent_by_time ON spent (until);
 ",
+    "
+    CREATE TABLE pin (
+        upstream   TEXT NOT NULL,
+        tool       TEXT NOT NULL,
+        hash       BLOB NOT NULL CHECK (length(hash) = 32),
+        definition TEXT NOT NULL,
+        accepted   INTEGER NOT NULL,
+        PRIMARY KEY (upstream, tool)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Why a database cannot be used.

@@ -8,11 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use model::{CallId, HandleId, PrincipalId, Timestamp};
+use model::{CallId, HandleId, PrincipalId, Timestamp, UpstreamName};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::schema::{self, SchemaError};
-use crate::{Claim, ClaimRequest, HandleRecord, OpenError, StateStore, StoreError, handles, spent};
+use crate::{
+    Claim, ClaimRequest, HandleRecord, OpenError, PinRecord, StateStore, StoreError, handles, pins, spent,
+};
 
 /// How long another process may hold the file before an operation fails.
 const BUSY: Duration = Duration::from_secs(5);
@@ -89,6 +91,14 @@ impl StateStore for SqliteStore {
     fn sweep_spent(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.with(|connection| spent::sweep(connection, now))
     }
+
+    fn pins(&self, upstream: UpstreamName) -> Result<Vec<PinRecord>, StoreError> {
+        self.with(|connection| pins::of(connection, upstream))
+    }
+
+    fn pin(&self, upstream: UpstreamName, pins: &[PinRecord], gone: &[String]) -> Result<(), StoreError> {
+        self.with(|connection| pins::put(connection, upstream, pins, gone))
+    }
 }
 
 /// Makes the file if there is none, and takes the rights of all others away. SQLite gives its `-wal` and `-shm`
@@ -113,7 +123,8 @@ fn settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY)?;
     // A killed process loses nothing under NORMAL: what is committed is in the kernel. A power loss can lose the last
     // transactions, and so revive a consumed handle, but it also changes the boot id, and a handle of another
-    // boot has expired. State that must outlive a power loss needs FULL.
+    // boot has expired. A lost pin withholds a tool until it is accepted again. State that must outlive a power loss needs
+    // FULL.
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;

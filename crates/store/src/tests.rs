@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use model::{
     BootInstant, CallId, CredentialRef, HandleId, HandleToken, PrincipalId, TargetName, Timestamp, ToolName,
+    UpstreamName,
 };
 
-use crate::{Claim, ClaimRequest, HandleRecord, SqliteStore, StateStore};
+use crate::{Claim, ClaimRequest, HandleRecord, PinRecord, SqliteStore, StateStore};
 
 const BOOT: &str = "boot-1";
 const DAY: i64 = 86_400_000;
@@ -244,7 +245,7 @@ fn a_store_from_before_reasons_were_kept_is_brought_up_to_date_with_its_handles(
     SqliteStore::open(&path).unwrap().put_handle(&record(1)).unwrap();
     rusqlite::Connection::open(&path)
         .unwrap()
-        .execute_batch("DROP TABLE spent; ALTER TABLE handle DROP COLUMN reason; PRAGMA user_version = 1")
+        .execute_batch("DROP TABLE spent; DROP TABLE pin; ALTER TABLE handle DROP COLUMN reason; PRAGMA user_version = 1")
         .unwrap();
     let store = SqliteStore::open(&path).unwrap();
     let kept = HandleRecord { reason: None, ..record(1) };
@@ -335,4 +336,26 @@ fn what_may_be_used_once_is_spent_by_the_first_of_many() {
         !store.spend(&[2; 16], Timestamp::from_millis(2000)).unwrap(),
         "what has not expired stays spent"
     );
+}
+
+#[test]
+fn accepted_definitions_are_kept_by_upstream_replaced_and_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (UpstreamName::parse("one").unwrap(), UpstreamName::parse("other").unwrap());
+    let pin = |tool: &str, seed: u8| PinRecord {
+        tool: tool.to_owned(),
+        hash: [seed; 32],
+        definition: format!("{{\"name\":\"{tool}\"}}"),
+        accepted: Timestamp::from_millis(i64::from(seed)),
+    };
+    let path = folder.path().join("store.sqlite");
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.pins(one).unwrap(), []);
+    store.pin(one, &[pin("b", 1), pin("a", 2)], &[]).unwrap();
+    store.pin(other, &[pin("a", 3)], &[]).unwrap();
+    store.pin(one, &[pin("a", 4)], &["b".to_owned(), "never there".to_owned()]).unwrap();
+    drop(store);
+    let store = SqliteStore::open(&path).unwrap();
+    assert_eq!(store.pins(one).unwrap(), [pin("a", 4)]);
+    assert_eq!(store.pins(other).unwrap(), [pin("a", 3)]);
 }

@@ -128,6 +128,8 @@ pub struct UpstreamHealth {
     pub down: Option<String>,
     /// How many tools it offers.
     pub tools: usize,
+    /// How many more it has that may be used, once an operator accepts their definitions.
+    pub withheld: usize,
 }
 
 /// For a gateway that has none.

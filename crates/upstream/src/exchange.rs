@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Failure, Forward, Outcome, Reply, ReplyKind};
+use model::{Failure, Forward, Outcome, Reply, ReplyKind, UpstreamName};
+use serde_json::json;
 use serde_json::value::RawValue;
 use tools::{ListOf, Listed, ToolRun};
 use wire::{CallHead, Onward};
@@ -15,6 +16,9 @@ use crate::link::{Answered, Link, Next};
 
 /// How long an upstream has for a page of a list.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Under this key of `_meta` a result says that it comes from an upstream.
+const ORIGIN: &str = "portcullis/origin";
 
 /// Sends what the run's lease permits as a request of this method, and waits for its answer.
 pub(crate) async fn exchange(
@@ -34,7 +38,19 @@ pub(crate) async fn exchange(
     if asks {
         return Err(failed(Fault::Asks));
     }
+    let reply = with_origin(reply, keeper.name()).map_err(failed)?;
     Ok(Outcome { reply: Some(reply), ..Outcome::default() })
+}
+
+/// Says whose words a result is, where it comes among those of others: in `_meta`, where nothing else of it changes.
+fn with_origin(reply: Reply, upstream: UpstreamName) -> Result<Reply, Fault> {
+    if reply.faithful || matches!(reply.kind, ReplyKind::ProtocolError(_)) {
+        return Ok(reply);
+    }
+    let origin = json!({ "upstream": upstream.as_str(), "trusted": false }).to_string();
+    let json = wire::with_meta(&reply.json, ORIGIN, &origin);
+    let json = json.map_err(|_| Fault::Protocol("with a result whose `_meta` is none"))?;
+    Ok(Reply { json: json.into(), ..reply })
 }
 
 /// Sends the request and waits for its answer, for as long as the run may take.

@@ -21,6 +21,8 @@ pub(crate) enum Fault {
     Protocol(&'static str),
     /// It answered with an HTTP status that carries no message.
     Refused(String),
+    /// The tool's definition is not one that was accepted.
+    Drift,
     /// It asks its client something, which is not let through.
     Asks,
 }
@@ -62,6 +64,14 @@ impl Fault {
                 let text = format!("the upstream `{upstream}` answered {why}");
                 Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
             }
+            Self::Drift => {
+                let text = format!(
+                    "the tool's definition by the upstream `{upstream}` is not one that an operator accepted"
+                );
+                Failure::new(ErrorCode::UpstreamDrift, text).with_hint(format!(
+                    "nothing was sent; an operator looks at it with `portcullis upstream diff {upstream}`"
+                ))
+            }
             Self::Asks => {
                 let text = format!("the upstream `{upstream}` asks its client something, which it may not");
                 Failure::new(ErrorCode::TargetProtocol, text)
@@ -78,7 +88,9 @@ impl Fault {
             Self::Slow(seconds) => format!("it did not answer within {seconds} s"),
             Self::Protocol(what) => format!("it answered {what}"),
             Self::Refused(why) => format!("it answered {why}"),
-            Self::Restarted | Self::Busy | Self::Cancelled | Self::Asks => "it is not ready".to_owned(),
+            Self::Restarted | Self::Busy | Self::Cancelled | Self::Drift | Self::Asks => {
+                "it is not ready".to_owned()
+            }
         }
     }
 }

@@ -8,7 +8,8 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::{Broker, Standing};
 use model::{Failure, Secret, UpstreamName};
 use serde_json::{Map, json};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tools::UpstreamOffers;
 use wire::{Era, ProtocolVersion, TheirCapabilities};
@@ -17,8 +18,10 @@ use crate::child::{self, Program};
 use crate::fault::Fault;
 use crate::handshake::{list, shake};
 use crate::http::{Remote, secret};
+use crate::judge::Seen;
 use crate::link::{self, Link};
 use crate::offer::Offer;
+use crate::pins::PinBook;
 use crate::settings::{EnvValue, HttpSettings, Reach, UpstreamSettings};
 use crate::upstreams::Ledger;
 
@@ -29,7 +32,9 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How long it must run before its next end counts as its first.
 const STEADY: Duration = Duration::from_secs(60);
 /// How long what it lists stays as it is after it said that it changed: whoever changes it changes more.
-const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE: Duration = Duration::from_millis(50);
+/// The longest that it stays so, for one that says it again and again.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// How long a server over HTTP may take to end its session.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -40,6 +45,7 @@ pub(crate) struct Keeper {
     places: Semaphore,
     running: ArcSwapOption<Running>,
     offer: ArcSwap<Offer>,
+    seen: Mutex<Seen>,
     /// Why it does not run.
     down: ArcSwap<String>,
     stop: CancellationToken,
@@ -57,6 +63,7 @@ struct Running {
 pub(crate) struct Around {
     pub(crate) broker: Arc<Broker>,
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) pins: Arc<dyn PinBook>,
     pub(crate) changed: watch::Sender<u64>,
 }
 
@@ -66,6 +73,7 @@ impl Keeper {
             places: Semaphore::new(settings.max_concurrent),
             running: ArcSwapOption::empty(),
             offer: ArcSwap::default(),
+            seen: Mutex::default(),
             down: ArcSwap::from_pointee("it is being started".to_owned()),
             stop: CancellationToken::new(),
             settings,
@@ -82,6 +90,11 @@ impl Keeper {
 
     pub(crate) fn offer(&self) -> Arc<Offer> {
         self.offer.load_full()
+    }
+
+    /// What it listed last. Whoever holds this is the only one to change the offer.
+    pub(crate) fn seen(&self) -> &Mutex<Seen> {
+        &self.seen
     }
 
     /// The link of the start that is ready.
@@ -277,25 +290,32 @@ impl Keeper {
             Ok(ready) => ready,
             Err(fault) => return fault.of_start(),
         };
-        let offer = Offer::new(self, &listed, link.standing().scanner());
-        tracing::info!(upstream = %self.name(), version = %version, tools = offer.in_order().len(), "it is ready");
-        self.take(offer, &around.changed);
+        if let Err(why) = self.judge(around, listed, link.standing()).await {
+            return why;
+        }
+        let offer = self.offer();
+        tracing::info!(upstream = %self.name(), version = %version, tools = offer.in_order().len(), withheld = offer.withheld(), "it is ready");
         let TheirCapabilities { resources, prompts, completions, logging } = has;
         let offers = UpstreamOffers { resources, prompts, completions, logging };
         self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
+        let (mut settle, mut last) = (SETTLE, Instant::now());
         loop {
             link.relist.notified().await;
-            tokio::time::sleep(SETTLE).await;
-            match list(link, version).await {
-                Ok(listed) => {
-                    self.take(Offer::new(self, &listed, link.standing().scanner()), &around.changed)
-                }
+            // One that changes all the time is listed, recorded and told less and less often.
+            settle = if last.elapsed() > STEADY { SETTLE } else { (settle * 2).min(SETTLED) };
+            tokio::time::sleep(settle).await;
+            last = Instant::now();
+            let judged = match list(link, version).await {
+                Ok(listed) => self.judge(around, listed, link.standing()).await,
                 Err(fault) => return fault.of_start(),
+            };
+            if let Err(why) = judged {
+                return why;
             }
         }
     }
 
-    fn take(&self, offer: Offer, changed: &watch::Sender<u64>) {
+    pub(crate) fn take(&self, offer: Offer, changed: &watch::Sender<u64>) {
         let differs = offer.differs(&self.offer.load());
         self.offer.store(Arc::new(offer));
         if differs {

@@ -1,7 +1,8 @@
 //! Third-party MCP servers: each is started, watched and asked; its tools are tools like ours.
 //!
 //! Begin at `upstreams.rs` (all of them), then `keeper.rs` (how one is kept alive), `link.rs` (requests and their answers over
-//! one start of it; `child.rs` and `http/` carry them), `tool.rs` (its tools in the pipeline). What they say is hostile until the guard has seen it.
+//! one start of it; `child.rs` and `http/` carry them), `tool.rs` (its tools in the pipeline),
+//! `judge.rs` (which of them are offered). What they say is hostile until the guard has seen it.
 
 mod child;
 mod errand;
@@ -9,13 +10,18 @@ mod exchange;
 mod fault;
 mod handshake;
 mod http;
+mod judge;
 mod keeper;
 mod lines;
 mod link;
 mod offer;
+mod pins;
+mod review;
 mod settings;
 mod tool;
 mod upstreams;
 
+pub use pins::{Pin, PinBook, Pinning, Pins};
+pub use review::{Accepted, Change, Review, ToolReview};
 pub use settings::{EnvValue, HttpSettings, Networks, Reach, UpstreamSettings};
 pub use upstreams::{Ledger, UpstreamPool};

@@ -11,6 +11,8 @@ use tools::Definition;
 use wire::ToolHead;
 
 use crate::keeper::Keeper;
+use crate::pins::{Pin, Pinning, Pins, Verdict};
+use crate::review::Neighbour;
 use crate::settings::UpstreamSettings;
 use crate::tool::UpstreamTool;
 
@@ -23,20 +25,45 @@ const DIGITS: usize = 8;
 #[derive(Default)]
 pub(crate) struct Offer {
     in_order: Vec<Arc<UpstreamTool>>,
-    by_own_name: HashMap<Arc<str>, Arc<UpstreamTool>>,
+    /// Those that are withheld, too.
+    by_own_name: HashMap<Arc<str>, Found>,
+    /// Every name in it, in the upstream's order.
+    names: Vec<Arc<str>>,
+}
+
+/// A tool that may be used, once its definition is accepted.
+struct Found {
+    tool: Arc<UpstreamTool>,
+    pin: Pin,
+    verdict: Verdict,
+    withheld: bool,
+}
+
+/// How a tool that may be used compares with what was accepted.
+pub(crate) struct Seen<'a> {
+    pub(crate) tool: &'a str,
+    pub(crate) pin: &'a Pin,
+    pub(crate) verdict: &'a Verdict,
 }
 
 impl Offer {
-    /// From its list. What is left out is told in the log.
-    pub(crate) fn new(keeper: &Arc<Keeper>, listed: &[Box<RawValue>], scanner: &Scanner) -> Self {
+    /// From its list and what was accepted of it. What is left out is told in the log.
+    pub(crate) fn new(
+        keeper: &Arc<Keeper>,
+        listed: &[Box<RawValue>],
+        scanner: &Scanner,
+        pins: &Pins,
+    ) -> Self {
         let mut offer = Self::default();
         for written in listed {
             match wanted(keeper.settings(), written, scanner) {
                 Ok(Some((name, definition))) if !offer.by_own_name.contains_key(&definition.own_name) => {
-                    let own_name = Arc::clone(&definition.own_name);
-                    let tool = Arc::new(UpstreamTool::new(Arc::clone(keeper), name, definition));
-                    offer.by_own_name.insert(own_name, Arc::clone(&tool));
-                    offer.in_order.push(tool);
+                    let Some(pin) = Pin::of(&definition.own) else {
+                        left_out(keeper.name(), name.as_str(), "its definition has no one form");
+                        continue;
+                    };
+                    let verdict = Verdict::on(&definition.own_name, &pin, pins);
+                    offer.add(keeper, name, definition, pin, verdict);
                 }
                 Ok(Some((name, _))) => left_out(keeper.name(), name.as_str(), "it is listed twice"),
                 Ok(None) => {}
@@ -46,16 +73,71 @@ impl Offer {
         offer
     }
 
+    fn add(
+        &mut self,
+        keeper: &Arc<Keeper>,
+        name: ToolName,
+        definition: Definition,
+        pin: Pin,
+        verdict: Verdict,
+    ) {
+        let withheld = keeper.settings().pin == Pinning::Strict && verdict != Verdict::Accepted;
+        let own_name = Arc::clone(&definition.own_name);
+        let definition = if withheld { without_words(definition) } else { definition };
+        let tool = Arc::new(UpstreamTool::new(Arc::clone(keeper), name, definition));
+        if !withheld {
+            self.in_order.push(Arc::clone(&tool));
+        }
+        self.names.push(Arc::clone(&own_name));
+        self.by_own_name.insert(own_name, Found { tool, pin, verdict, withheld });
+    }
+
+    /// Every tool that may be used, whether or not it is withheld.
+    pub(crate) fn seen(&self) -> impl Iterator<Item = Seen<'_>> {
+        self.names.iter().filter_map(|name| {
+            let found = self.by_own_name.get(name)?;
+            Some(Seen { tool: name, pin: &found.pin, verdict: &found.verdict })
+        })
+    }
+
+    /// What was accepted and is not listed any more.
+    pub(crate) fn gone<'p>(&self, pins: &'p Pins) -> impl Iterator<Item = &'p str> {
+        pins.keys().map(String::as_str).filter(|name| !self.by_own_name.contains_key(*name))
+    }
+
+    /// How many tools are withheld.
+    pub(crate) fn withheld(&self) -> usize {
+        self.by_own_name.values().filter(|found| found.withheld).count()
+    }
+
+    /// Whether a tool is withheld.
+    pub(crate) fn withholds(&self, own_name: &str) -> bool {
+        self.by_own_name.get(own_name).is_some_and(|found| found.withheld)
+    }
+
+    /// Its tools, as others see them.
+    pub(crate) fn neighbours(&self, upstream: UpstreamName) -> Vec<Neighbour> {
+        let one = |(name, found): (&Arc<str>, &Found)| Neighbour {
+            upstream: Some(upstream),
+            tool: Arc::clone(name),
+            form: Arc::clone(found.pin.form()),
+        };
+        self.by_own_name.iter().map(one).collect()
+    }
+
     pub(crate) fn in_order(&self) -> &[Arc<UpstreamTool>] {
         &self.in_order
     }
 
     pub(crate) fn of_own_name(&self, name: &str) -> Option<&Arc<UpstreamTool>> {
-        self.by_own_name.get(name)
+        self.by_own_name.get(name).map(|found| &found.tool)
     }
 
     pub(crate) fn offered_as(&self, name: &str) -> Option<&Arc<UpstreamTool>> {
-        self.in_order.iter().find(|tool| *tool.definition_of().offered_name == *name)
+        self.by_own_name
+            .values()
+            .map(|found| &found.tool)
+            .find(|tool| *tool.definition_of().offered_name == *name)
     }
 
     /// Whether clients would see a difference.
@@ -98,6 +180,14 @@ fn wanted(
     Ok(Some((name, definition)))
 }
 
+/// Of what nobody accepted nobody reads a word.
+fn without_words(definition: Definition) -> Definition {
+    let bare =
+        |name: &str| serde_json::json!({ "name": name, "inputSchema": { "type": "object" } }).to_string();
+    let (own, offered) = (bare(&definition.own_name).into(), bare(&definition.offered_name).into());
+    Definition { own, offered, ..definition }
+}
+
 /// The name among all tools: the whole, or as much of it as clients take.
 fn offered_name(name: &ToolName) -> String {
     let name = name.as_str();
@@ -133,6 +223,7 @@ mod tests {
             tier: BTreeMap::new(),
             timeout: None,
             max_concurrent: 1,
+            pin: crate::Pinning::Off,
             required: false,
         }
     }

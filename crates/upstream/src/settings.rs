@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use model::{SecretLocation, Tier, UpstreamName};
 
+use crate::pins::Pinning;
+
 /// An upstream as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamSettings {
@@ -22,6 +24,8 @@ pub struct UpstreamSettings {
     pub timeout: Option<Duration>,
     /// Calls that may be under way.
     pub max_concurrent: usize,
+    /// What becomes of tools whose definitions nobody accepted.
+    pub pin: Pinning,
     /// Whether the gateway is unhealthy without it.
     pub required: bool,
 }

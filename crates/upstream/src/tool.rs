@@ -11,6 +11,7 @@ use tools::{Annotations, Definition, Scene, Schema, Tool, ToolRun, ToolSpec};
 use wire::ToolHead;
 
 use crate::exchange::exchange;
+use crate::fault::Fault;
 use crate::keeper::Keeper;
 
 /// One tool of an upstream.
@@ -76,6 +77,9 @@ impl Tool for UpstreamTool {
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
+        if self.keeper.offer().withholds(&self.definition.own_name) {
+            return Err(Fault::Drift.of_call(self.keeper.name()));
+        }
         exchange(&self.keeper, &run, "tools/call", &self.definition.own_name).await
     }
 

@@ -1,6 +1,6 @@
 //! All upstreams of a gateway.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::errand::UpstreamErrand;
 use crate::exchange;
 use crate::fault::Fault;
 use crate::keeper::{Around, Keeper};
+use crate::pins::PinBook;
+use crate::review::{Accepted, Neighbour, Review};
 use crate::settings::UpstreamSettings;
 
 /// Records what happens to upstreams beside calls.
@@ -40,8 +42,8 @@ pub struct UpstreamPool {
 
 impl UpstreamPool {
     /// A pool without upstreams, until [`UpstreamPool::configure`].
-    pub fn new(broker: Arc<Broker>, ledger: Arc<dyn Ledger>) -> Self {
-        let around = Around { broker, ledger, changed: watch::Sender::new(0) };
+    pub fn new(broker: Arc<Broker>, ledger: Arc<dyn Ledger>, pins: Arc<dyn PinBook>) -> Self {
+        let around = Around { broker, ledger, pins, changed: watch::Sender::new(0) };
         Self { around, keepers: ArcSwap::default(), tasks: TaskTracker::new() }
     }
 
@@ -69,6 +71,51 @@ impl UpstreamPool {
             before.iter().filter(ends).map(|(_, keeper)| Arc::clone(keeper)).collect();
         self.keepers.store(Arc::new(keepers));
         ending.iter().for_each(|keeper| keeper.stop());
+    }
+
+    /// How the tools of each compare with what was accepted. `ours` are the gateway's own tools, by name.
+    pub async fn reviews(&self, ours: &[Arc<str>]) -> Result<Vec<Review>, Failure> {
+        let (keepers, neighbours) = (self.keepers.load_full(), self.neighbours(ours));
+        let mut reviews = Vec::with_capacity(keepers.len());
+        for keeper in keepers.values() {
+            reviews.push(keeper.review(&self.around, &neighbours).await?);
+        }
+        Ok(reviews)
+    }
+
+    /// How the tools of one compare with what was accepted.
+    pub async fn review(&self, upstream: &str, ours: &[Arc<str>]) -> Result<Review, Failure> {
+        self.of_operator(upstream)?.review(&self.around, &self.neighbours(ours)).await
+    }
+
+    /// Accepts definitions of tools: of those that are named or, without names, of all that nobody accepted and that pass for
+    /// no other tool. `digest` is [`Review::digest`] of what was looked at; if it is another by now, nothing is accepted.
+    pub async fn accept(
+        &self,
+        upstream: &str,
+        tools: &BTreeSet<String>,
+        digest: &str,
+        ours: &[Arc<str>],
+    ) -> Result<Accepted, Failure> {
+        let keeper = self.of_operator(upstream)?;
+        keeper.accept(&self.around, tools, digest, &self.neighbours(ours)).await
+    }
+
+    fn of_operator(&self, upstream: &str) -> Result<Arc<Keeper>, Failure> {
+        let found = UpstreamName::parse(upstream).ok().and_then(|name| self.keeper(name));
+        found.ok_or_else(|| {
+            let shown: String = upstream.chars().take(80).collect();
+            Failure::new(ErrorCode::InputInvalid, format!("there is no upstream `{shown}`"))
+                .with_hint("`portcullis upstream list` shows those that there are")
+        })
+    }
+
+    fn neighbours(&self, ours: &[Arc<str>]) -> Vec<Neighbour> {
+        let ours =
+            ours.iter().map(|tool| Neighbour { upstream: None, tool: Arc::clone(tool), form: "".into() });
+        let keepers = self.keepers.load();
+        let theirs = keepers.iter().flat_map(|(name, keeper)| keeper.offer().neighbours(*name));
+        ours.chain(theirs).collect()
     }
 
     /// Told whenever some upstream offers something else.
@@ -159,6 +206,7 @@ impl Upstreams for UpstreamPool {
             required: keeper.settings().required,
             down: keeper.down(),
             tools: keeper.offer().in_order().len(),
+            withheld: keeper.offer().withheld(),
         };
         all.iter().map(health).collect()
     }

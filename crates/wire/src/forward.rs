@@ -72,6 +72,22 @@ pub fn send_on(params: &str, onward: &Onward<'_>) -> Result<String, NotAnObject>
     Ok(apply(params, edits))
 }
 
+/// A result with one member more in its `_meta`, in place of one of the same key: nobody but us says what it says.
+pub fn with_meta(result: &str, key: &str, value: &str) -> Result<String, NotAnObject> {
+    let members = Members::read(result)?;
+    let member = format!("{}:{value}", quoted(key));
+    let Some(meta) = members.find("_meta") else {
+        let comma = if members.0.is_empty() { "" } else { "," };
+        let open = result.find('{').map_or(0, |at| at + 1);
+        return Ok(apply(result, vec![(open..open, format!("\"_meta\":{{{member}}}{comma}"))]));
+    };
+    let inner = Members::read(meta.get())?;
+    let kept = inner.0.iter().filter(|(name, _)| name != key);
+    let kept = kept.map(|(name, value)| format!("{}:{}", quoted(name), value.get()));
+    let rewritten = kept.chain([member]).collect::<Vec<_>>().join(",");
+    Ok(apply(result, vec![(place(result, meta), format!("{{{rewritten}}}"))]))
+}
+
 /// Whether the client wants to be told of progress.
 pub fn wants_progress(params: &str) -> bool {
     let meta = Members::read(params).ok().and_then(|members| members.find("_meta").map(RawValue::get));
@@ -176,7 +192,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Onward, send_on, wants_progress, without_meta};
+    use super::{Onward, send_on, wants_progress, with_meta, without_meta};
     use crate::ProtocolVersion;
 
     const LEGACY: Onward<'_> = Onward { name: None, progress: 7, modern: None };
@@ -225,6 +241,19 @@ mod tests {
         assert_eq!(without_meta(dressed).unwrap(), bare);
         assert!(wants_progress(dressed) && !wants_progress(bare));
         assert!(without_meta("[]").is_err());
+    }
+
+    #[test]
+    fn what_we_say_of_a_result_stands_once_and_the_rest_stays() {
+        for (result, said) in [
+            ("{ }", r#"{"_meta":{"p/k":1} }"#),
+            (r#"{"n":1e2,"a":[]}"#, r#"{"_meta":{"p/k":1},"n":1e2,"a":[]}"#),
+            (r#"{"n":1e2,"_meta":{"z":1.0}}"#, r#"{"n":1e2,"_meta":{"z":1.0,"p/k":1}}"#),
+            (r#"{"_meta":{"p\u002fk":"forged","z":2}}"#, r#"{"_meta":{"z":2,"p/k":1}}"#),
+        ] {
+            assert_eq!(with_meta(result, "p/k", "1").unwrap(), said);
+        }
+        assert!(with_meta(r#"{"_meta":[]}"#, "p/k", "1").is_err() && with_meta("[]", "p/k", "1").is_err());
     }
 
     proptest! {

@@ -5,6 +5,7 @@
 //! byte order marks, numbers nobody can hold), and borrows everything else from them. Ids and progress tokens
 //! go back out as the very bytes that came in.
 
+mod canonical;
 mod client;
 mod content;
 mod cursor;
@@ -24,6 +25,7 @@ mod sse;
 mod theirs;
 mod version;
 
+pub use canonical::{canonical, statements};
 pub use client::{
     CallHead, ProgressSaid, ToolHead, ToolsPage, discover_params, initialize_params, is_about_session,
     is_method_not_found, list_params, listen_params, read_discovered, read_error_code, read_initialized,
@@ -35,7 +37,7 @@ pub use cursor::Cursor;
 pub use envelope::{Message, Notification, ProgressToken, Refusal, Request, RequestId, Response};
 pub use era::{decide_http, decide_stream};
 pub use error::{ErrorData, RpcError, code, error_message, status_of};
-pub use forward::{NotAnObject, Onward, send_on, wants_progress, without_meta};
+pub use forward::{NotAnObject, Onward, send_on, wants_progress, with_meta, without_meta};
 pub use headers::{
     Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
 };

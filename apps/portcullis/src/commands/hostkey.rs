@@ -208,15 +208,7 @@ fn confirmed(known: &KnownHosts, named: &Named, keys: &[&ScannedKey], output: Ou
             "compare the fingerprint with the host's own (`ssh-keygen -lf` there), then name it: `--fingerprint SHA256:...`",
         ));
     }
-    says_yes("Compare them with the host's own. Trust them? Write `yes`: ")
-}
-
-/// Takes nothing but a written `yes`.
-fn says_yes(question: &str) -> Result<bool, Stop> {
-    anstream::eprint!("{question}");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(Stop::failed)?;
-    Ok(answer.trim() == "yes")
+    super::says_yes("Compare them with the host's own. Trust them? Write `yes`: ")
 }
 
 fn add_authority(
@@ -243,7 +235,7 @@ fn add_authority(
                     "compare the fingerprint with the authority's own, then name it: `--fingerprint SHA256:...`",
                 ));
             }
-            if !says_yes("Is it the authority's? Write `yes`: ")? {
+            if !super::says_yes("Is it the authority's? Write `yes`: ")? {
                 return Err(Stop::failed("nothing was trusted"));
             }
         }

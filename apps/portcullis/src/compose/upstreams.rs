@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use audit::{Event, Journal, Origin};
 use config::{HttpConfig, Loaded, ReachConfig, Setting, UpstreamConfig};
 use gateway::Gateway;
-use model::{ErrorCode, Failure, UpstreamName};
+use model::{Clock, ErrorCode, Failure, UpstreamName};
 use serde_json::{Map, Value, json};
+use store::{PinRecord, StateStore};
 use tokio::task::JoinSet;
-use upstream::{EnvValue, HttpSettings, Ledger, Networks, Reach, UpstreamPool, UpstreamSettings};
+use upstream::{
+    EnvValue, HttpSettings, Ledger, Networks, Pin, PinBook, Pinning, Pins, Reach, UpstreamPool,
+    UpstreamSettings,
+};
 
 /// What the configuration says of them.
 pub(super) fn settings(loaded: &Loaded) -> Vec<UpstreamSettings> {
@@ -31,6 +35,11 @@ fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
         tier: upstream.tier.clone(),
         timeout: upstream.timeout,
         max_concurrent: upstream.max_concurrent,
+        pin: match upstream.pin {
+            config::Pinning::Strict => Pinning::Strict,
+            config::Pinning::Warn => Pinning::Warn,
+            config::Pinning::Off => Pinning::Off,
+        },
         required: upstream.required,
     }
 }
@@ -72,6 +81,52 @@ impl Ledger for JournalLedger {
             Failure::new(ErrorCode::AuditUnavailable, "the record could not be written")
         })
     }
+}
+
+/// The state store, for accepted definitions.
+pub(super) struct StorePins {
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+#[async_trait]
+impl PinBook for StorePins {
+    async fn pins(&self, upstream: UpstreamName) -> Result<Pins, Failure> {
+        let store = Arc::clone(&self.store);
+        let records = blocking(move || store.pins(upstream)).await?;
+        let pin = |record: PinRecord| {
+            let pin = Pin::of_form(record.definition.into());
+            if *pin.hash() == record.hash { Some((record.tool, pin)) } else { None }
+        };
+        // What is not as it was written was accepted by nobody.
+        Ok(records.into_iter().filter_map(pin).collect())
+    }
+
+    async fn keep(&self, upstream: UpstreamName, pins: Pins, gone: Vec<String>) -> Result<(), Failure> {
+        let (store, accepted) = (Arc::clone(&self.store), self.clock.now());
+        let record = |(tool, pin): (String, Pin)| PinRecord {
+            tool,
+            hash: *pin.hash(),
+            definition: pin.form().to_string(),
+            accepted,
+        };
+        let records: Vec<PinRecord> = pins.into_iter().map(record).collect();
+        blocking(move || store.pin(upstream, &records, &gone)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, store::StoreError> + Send + 'static,
+) -> Result<T, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(ErrorCode::Internal, "the accepted definitions cannot be read or written")
+            .with_internal(error.to_string())
+    };
+    let done = tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?;
+    done.map_err(|error| {
+        tracing::error!(%error, "accepted definitions cannot be read or written");
+        failed(&error)
+    })
 }
 
 /// Tells clients when upstreams offer something else.

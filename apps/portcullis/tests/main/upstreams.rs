@@ -1,5 +1,7 @@
 //! Third-party servers behind the real binary: routed, decided on, recorded, passed on byte for byte.
 
+mod pins;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 use async_trait::async_trait;
-use model::HandleId;
-use store::{Claim, ClaimRequest, HandleRecord, StateStore, StoreError};
+use model::{HandleId, UpstreamName};
+use store::{Claim, ClaimRequest, HandleRecord, PinRecord, StateStore, StoreError};
 
 use super::*;
 use crate::{Credential, Fetch};
@@ -302,6 +302,12 @@ impl StateStore for Broken {
         Err(StoreError("disk full".to_owned()))
     }
     fn sweep_spent(&self, _: Timestamp) -> Result<u64, StoreError> {
+        Err(StoreError("disk full".to_owned()))
+    }
+    fn pins(&self, _: UpstreamName) -> Result<Vec<PinRecord>, StoreError> {
+        Err(StoreError("disk full".to_owned()))
+    }
+    fn pin(&self, _: UpstreamName, _: &[PinRecord], _: &[String]) -> Result<(), StoreError> {
         Err(StoreError("disk full".to_owned()))
     }
 }

@@ -30,8 +30,21 @@ pub struct UpstreamConfig {
     pub timeout: Option<Duration>,
     /// Calls that may be under way.
     pub max_concurrent: usize,
+    /// What becomes of tools whose definitions nobody accepted.
+    pub pin: Pinning,
     /// Whether the gateway is unhealthy without it.
     pub required: bool,
+}
+
+/// What becomes of tools whose definitions nobody accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinning {
+    /// They are withheld.
+    Strict,
+    /// They are offered and reported.
+    Warn,
+    /// They are offered.
+    Off,
 }
 
 /// How an upstream is reached.
@@ -99,9 +112,14 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
         let timeout = table.node("timeout").and_then(|node| node.duration());
         let max_concurrent = table.node("max_concurrent").and_then(|node| node.integer());
         let required = table.node("required").and_then(|node| node.flag()).unwrap_or(false);
+        let pin = match table.node("pin").as_ref().and_then(|node| node.text()) {
+            Some("off") => Pinning::Off,
+            Some("warn") => Pinning::Warn,
+            Some(_) | None => Pinning::Strict,
+        };
         let (Some(name), Some(reach), Some(tools)) = (name, reach, tools) else { continue };
         let max_concurrent = max_concurrent.and_then(|n| usize::try_from(n).ok()).unwrap_or(64);
-        upstreams.push(UpstreamConfig { name, reach, tools, tier, timeout, max_concurrent, required });
+        upstreams.push(UpstreamConfig { name, reach, tools, tier, timeout, max_concurrent, pin, required });
     }
     upstreams
 }

@@ -45,10 +45,10 @@ pub(super) const UPSTREAM: &[Key] = &[
     key("required", Kind::Flag, "Whether the gateway counts as unhealthy while it is down.").or("`false`"),
     key(
         "pin",
-        Kind::Words(&[later_word("strict"), later_word("warn"), word("off")]),
-        "What becomes of tools whose definitions are new or changed. `off`: they are offered as they are. It must be written as long as it can be nothing else.",
+        Kind::Words(&[word("strict"), word("warn"), word("off")]),
+        "What becomes of tools whose definitions are new or changed, until `portcullis upstream accept`. `strict`: they are withheld; `warn`: offered, logged and recorded; `off`: offered.",
     )
-    .required(),
+    .or("`strict`"),
     key(
         "sandbox",
         Kind::Words(&[later_word("auto"), later_word("user"), later_word("landlock"), word("off")]),

@@ -20,7 +20,7 @@ use model::{
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
 use tools::{Catalogue, HostRun, HostShell, Tool, Upstreams};
-use upstream::{Ledger, Reach, UpstreamPool, UpstreamSettings};
+use upstream::{Ledger, PinBook, Pinning, Pins, Reach, UpstreamPool, UpstreamSettings};
 
 use super::offer::FixtureOffer;
 use super::{door, tool};
@@ -148,7 +148,7 @@ fn gateway(
 
 fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
     let Some(command) = behind else { return Arc::new(tools::NoUpstreams) };
-    let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten));
+    let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten), Arc::new(Unwritten));
     pool.configure(vec![UpstreamSettings {
         name: UpstreamName::parse("fixture").expect("a literal"),
         reach: Reach::Program { command, env: Vec::new() },
@@ -156,12 +156,13 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
         tier: BTreeMap::new(),
         timeout: None,
         max_concurrent: 64,
+        pin: Pinning::Off,
         required: true,
     }]);
     Arc::new(pool)
 }
 
-/// Starts and ends of what stands behind are none of the suite's business.
+/// Starts and ends of what stands behind are none of the suite's business, nor is what was accepted of it.
 struct Unwritten;
 
 #[async_trait]
@@ -172,6 +173,17 @@ impl Ledger for Unwritten {
         _upstream: UpstreamName,
         _fields: serde_json::Map<String, serde_json::Value>,
     ) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PinBook for Unwritten {
+    async fn pins(&self, _upstream: UpstreamName) -> Result<Pins, Failure> {
+        Ok(Pins::new())
+    }
+
+    async fn keep(&self, _upstream: UpstreamName, _pins: Pins, _gone: Vec<String>) -> Result<(), Failure> {
         Ok(())
     }
 }
