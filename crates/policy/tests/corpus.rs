@@ -25,7 +25,7 @@ struct Entry {
     line: String,
 }
 
-const ANY: &str =
+pub(crate) const ANY: &str =
     "[[rule]]\nname='any'\nallow=['ssh_execute']\nprincipals=['bot']\ntargets=['web1']\ncommands=['**']\n";
 
 fn folder() -> std::path::PathBuf {
@@ -133,11 +133,16 @@ fn what_is_permitted_of_hostile_lines_neither_acts_nor_reads() {
 fn without_a_policy_the_judge_sees_the_same_lines_act() {
     let entries = entries("bypass");
     let all = entries.iter().map(|entry| &entry.line).filter(|line| !line.contains('\0'));
-    // Of each kind; the rest would take a minute and show nothing else.
-    let runs: Vec<Run> = all.step_by(4).map(|line| Run { shell: SHELLS[0], line: line.clone() }).collect();
+    // Of each kind; the rest would take minutes and show nothing else.
+    let some = all.step_by(6).map(String::as_str);
+    let runs = in_every_shell(some);
     let seen = judge(&runs, &[], 2, true);
-    let acted = seen.iter().filter(|seen| seen.acted()).count();
-    assert!(acted * 3 > runs.len(), "only {acted} of {} act", runs.len());
+    for shell in SHELLS {
+        let of_shell = || runs.iter().zip(&seen).filter(|(run, _)| run.shell == shell);
+        let (acted, all) = (of_shell().filter(|(_, seen)| seen.acted()).count(), of_shell().count());
+        println!("without a policy {acted} of {all} lines act in {shell}");
+        assert!(acted * 4 > all, "{shell}: only {acted} of {all} act");
+    }
     assert!(seen.iter().any(|seen| seen.changed.contains("/srv/made")));
     assert!(seen.iter().any(|seen| seen.changed.contains("/srv/canary")));
     assert!(seen.iter().any(|seen| seen.changed.is_empty() && seen.acted()));

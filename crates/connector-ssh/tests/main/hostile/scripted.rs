@@ -12,7 +12,7 @@ use super::host_key::HostKey;
 use super::wire::{self, Greeting, Wire, string};
 
 /// Where the host stops following the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
     Connected,
     Greeted,
@@ -35,6 +35,8 @@ pub(crate) enum Act {
     Says(fn(u32) -> Vec<Vec<u8>>),
     /// Says this for ever, and reads nothing.
     Floods(fn(u32) -> Vec<u8>),
+    /// Sends these bytes for ever, as they are.
+    Spills(fn() -> Vec<u8>),
     /// Sends bytes as they are.
     Raw(fn() -> Vec<u8>),
     /// Sends a byte of this now and then, for ever.
@@ -139,6 +141,12 @@ impl Host {
                 let message = what(self.channel);
                 loop {
                     self.wire.send(&message).await?;
+                }
+            }
+            Act::Spills(what) => {
+                let bytes = what();
+                loop {
+                    self.wire.stream.write_all(&bytes).await?;
                 }
             }
             Act::Raw(what) => self.wire.stream.write_all(&what()).await?,
