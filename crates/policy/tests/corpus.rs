@@ -133,8 +133,8 @@ fn what_is_permitted_of_hostile_lines_neither_acts_nor_reads() {
 fn without_a_policy_the_judge_sees_the_same_lines_act() {
     let entries = entries("bypass");
     let all = entries.iter().map(|entry| &entry.line).filter(|line| !line.contains('\0'));
-    // Of each kind; the rest would take minutes and show nothing else.
-    let some = all.step_by(6).map(String::as_str);
+    // Of each kind; the rest would take minutes, and some of it would wait for ever in some shell.
+    let some = all.step_by(16).map(String::as_str);
     let runs = in_every_shell(some);
     let seen = judge(&runs, &[], 2, true);
     for shell in SHELLS {
