@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use model::{
-    Action, Answer, CredentialUse, Failure, Limits, Outcome, ReplyKind, SubAction, Target, Theirs, Tier,
-    ToolName, ToolSet,
-};
+use model::{Action, Answer, Failure, Outcome, ReplyKind, Theirs, Tier, ToolName, ToolSet};
 use serde_json::{Map, Value, json};
 use tools::{Annotations, Errand, Scene, Schema, Tool, ToolRun, ToolSpec};
 
 use crate::exchange::exchange;
 use crate::keeper::Keeper;
+use crate::tool::action;
 
 /// One errand.
 pub(crate) struct UpstreamErrand {
@@ -52,19 +50,8 @@ impl Tool for UpstreamErrand {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: self.spec.tier,
-            target: Target::upstream(self.keeper.name()),
-            parts: vec![SubAction::Upstream(Arc::new(arguments.clone()))],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits { timeout: self.keeper.settings().timeout, ..Limits::default() },
-            // One name can be read and completed; neither is a permit for the other.
-            arguments: json!(self.spec.event),
-            forward: None,
-        })
+        // One name can be read and completed; neither is a permit for the other.
+        Ok(action(&self.spec, &self.keeper, arguments, json!(self.spec.event)))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {

@@ -51,6 +51,27 @@ impl UpstreamTool {
     }
 }
 
+/// What is sent to an upstream, as policy knows it: rules look at the parameters, `told` goes into the digest beside them.
+pub(crate) fn action(
+    spec: &ToolSpec,
+    keeper: &Keeper,
+    parameters: &Map<String, Value>,
+    told: Value,
+) -> Action {
+    Action {
+        tool: spec.name.clone(),
+        set: spec.set.clone(),
+        tier: spec.tier,
+        target: Target::upstream(keeper.name()),
+        parts: vec![SubAction::Upstream(Arc::new(parameters.clone()))],
+        command: None,
+        credential: CredentialUse::None,
+        limits: Limits { timeout: keeper.settings().timeout, ..Limits::default() },
+        arguments: told,
+        forward: None,
+    }
+}
+
 #[async_trait]
 impl Tool for UpstreamTool {
     fn spec(&self) -> &ToolSpec {
@@ -62,18 +83,7 @@ impl Tool for UpstreamTool {
     }
 
     fn resolve(&self, arguments: &Map<String, Value>, _scene: Scene<'_>) -> Result<Action, Failure> {
-        Ok(Action {
-            tool: self.spec.name.clone(),
-            set: self.spec.set.clone(),
-            tier: self.spec.tier,
-            target: Target::upstream(self.keeper.name()),
-            parts: vec![SubAction::Upstream(Arc::new(arguments.clone()))],
-            command: None,
-            credential: CredentialUse::None,
-            limits: Limits { timeout: self.keeper.settings().timeout, ..Limits::default() },
-            arguments: Value::Null,
-            forward: None,
-        })
+        Ok(action(&self.spec, &self.keeper, arguments, Value::Null))
     }
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
