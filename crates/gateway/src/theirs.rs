@@ -86,7 +86,7 @@ impl Gateway {
     ) -> Result<(Reply, Arc<Scanner>), Failure> {
         let TheirList { of, forward, .. } = asked.inner();
         let keep = |name: &str| may_know(live, asked.principal(), upstream, *of, name);
-        let listed = self.upstreams.list(upstream, *of, forward, &keep).await?;
+        let listed = self.upstreams.list(upstream, &asked.principal().id, *of, forward, &keep).await?;
         Ok((listed.reply, Arc::clone(listed.standing.scanner())))
     }
 

@@ -3,7 +3,7 @@
 usage: upstream_http.py PORT ERA [CERT KEY [CLIENT_CA]]      with ERA one of: legacy, modern
 
 The environment variable TOKEN is what it wants as a bearer token, if it is set. What came is in the file LOG, one line for each
-request: method, then its headers as JSON.
+request: method, then its headers as JSON. While there is a file `sulks` beside it, every POST is answered with HTTP 502.
 """
 
 import json
@@ -114,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if LOG and os.path.exists(os.path.join(os.path.dirname(LOG), "sulks")):
+            return self.answer(502)
         message = json.loads(body)
         method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
 

@@ -97,6 +97,13 @@ impl HttpUpstream {
         log.lines().filter_map(request).collect()
     }
 
+    /// From now on the scripted one answers everything with HTTP 502, or does so no more.
+    pub fn sulk(&self, sulks: bool) {
+        let file = self.folder.path().join("sulks");
+        let done = if sulks { std::fs::write(file, "") } else { std::fs::remove_file(file) };
+        done.expect("the upstream's folder is ours");
+    }
+
     /// Ends it at once.
     pub fn kill(&mut self) {
         self.daemon.kill();

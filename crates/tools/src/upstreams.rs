@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::Standing;
-use model::{Failure, Forward, Reply, ReplyKind, Thing, UpstreamName};
+use model::{Failure, Forward, PrincipalId, Reply, ReplyKind, Thing, UpstreamName};
 
 use crate::Tool;
 
@@ -87,10 +87,11 @@ pub trait Upstreams: Send + Sync {
     /// only the upstream knows.
     fn errand(&self, upstream: UpstreamName, errand: Errand, name: &str) -> Option<Arc<dyn Tool>>;
 
-    /// A page of a list as the upstream writes it, without what is not to be shown, by its name.
+    /// A page of a list as the upstream writes it, for a principal, without what is not to be shown, by its name.
     async fn list(
         &self,
         upstream: UpstreamName,
+        who: &PrincipalId,
         of: ListOf,
         forward: &Forward,
         keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
@@ -164,6 +165,7 @@ impl Upstreams for NoUpstreams {
     async fn list(
         &self,
         upstream: UpstreamName,
+        _who: &PrincipalId,
         _of: ListOf,
         _forward: &Forward,
         _keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Failure, Forward, Outcome, Reply, ReplyKind, UpstreamName};
+use model::{Failure, Forward, Outcome, PrincipalId, Reply, ReplyKind, UpstreamName};
 use serde_json::json;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 use tools::{ListOf, Listed, ToolRun};
 use wire::{CallHead, Onward};
 
@@ -27,12 +28,13 @@ pub(crate) async fn exchange(
     method: &'static str,
     own_name: &str,
 ) -> Result<Outcome, Failure> {
-    let failed = |fault: Fault| fault.of_call(keeper.name());
+    let failed = |fault: Fault| keeper.refuses(fault);
     let link = keeper.link().map_err(failed)?;
     if !run.lease.standing().is_some_and(|standing| Arc::ptr_eq(standing, link.standing())) {
         return Err(failed(Fault::Restarted));
     }
-    let _place = keeper.place().ok_or_else(|| failed(Fault::Busy))?;
+    let who = &run.lease.intended().permit().principal().id;
+    let _place = keeper.places().take(who, Instant::now()).map_err(failed)?;
     run.lease.start();
     let (reply, asks) = send(keeper, &link, run, method, own_name).await.map_err(failed)?;
     if asks {
@@ -78,13 +80,28 @@ async fn send(
             }
         }
     };
+    let heard = link.heard();
     let bounded = tokio::time::timeout(run.timeout, waited);
     let answered = match run.cancel.run_until_cancelled(bounded).await {
-        None => return Err(Fault::Cancelled),
-        Some(Err(_)) => return Err(Fault::Slow(run.timeout.as_secs())),
-        Some(Ok(answered)) => answered?,
+        None => Err(Fault::Cancelled),
+        Some(Err(_)) => Err(Fault::Slow(run.timeout.as_secs())),
+        Some(Ok(answered)) => answered,
     };
-    reply(answered, forward.faithful)
+    judged(keeper, link, answered, heard).and_then(|answered| reply(answered, forward.faithful))
+}
+
+/// What came of a request, as it counts for whether the next are sent. Who has ended is not held to be failing.
+fn judged(
+    keeper: &Keeper,
+    link: &Link,
+    answered: Result<Answered, Fault>,
+    heard: u64,
+) -> Result<Answered, Fault> {
+    keeper.calls().sent(keeper.name(), &answered);
+    if !link.over.is_cancelled() {
+        keeper.breaker().count(&answered, link.heard() != heard);
+    }
+    answered
 }
 
 /// The method that asks for a list, the list in its result, and the name of an item in that.
@@ -103,16 +120,17 @@ pub(crate) fn nothing(of: ListOf) -> Reply {
     Reply { json, kind: ReplyKind::Done, faithful: true, says_its_type: false }
 }
 
-/// A page of a list, without what is not to be shown.
+/// A page of a list for a principal, without what is not to be shown.
 pub(crate) async fn list(
     keeper: &Keeper,
+    who: &PrincipalId,
     of: ListOf,
     forward: &Forward,
     keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
 ) -> Result<Listed, Fault> {
     let (method, list, name) = words(of);
     let link = keeper.link()?;
-    let _place = keeper.place().ok_or(Fault::Busy)?;
+    let _place = keeper.places().take(who, Instant::now())?;
     let modern = keeper.modern();
     let asked = link.ask(method, false, |progress| {
         wire::send_on(&forward.params, &Onward { name: None, progress, modern })
@@ -121,8 +139,10 @@ pub(crate) async fn list(
         let asked = asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
         asked?.answer().await
     };
-    let answered =
-        tokio::time::timeout(PATIENCE, waited).await.map_err(|_| Fault::Slow(PATIENCE.as_secs()))??;
+    let heard = link.heard();
+    let answered = tokio::time::timeout(PATIENCE, waited).await;
+    let answered = answered.unwrap_or(Err(Fault::Slow(PATIENCE.as_secs())));
+    let answered = judged(keeper, &link, answered, heard)?;
     let (mut reply, asks) = reply(answered, forward.faithful)?;
     if asks {
         return Err(Fault::Asks);

@@ -11,8 +11,19 @@ pub(crate) enum Fault {
     Ended,
     /// It was started anew since the call was leased.
     Restarted,
+    /// It fails again and again, and is sent nothing for a while.
+    Paused(String),
     /// It has as many calls as it may have.
     Busy,
+    /// It has as many calls of this principal as of one it may have.
+    Share(usize),
+    /// It has had as many calls in this minute as it may have.
+    OverRate {
+        /// How many that is.
+        per_minute: u32,
+        /// When the next may be sent, in seconds.
+        seconds: u64,
+    },
     /// It did not answer in time.
     Slow(u64),
     /// The caller gave up.
@@ -44,6 +55,26 @@ impl Fault {
             Self::Ended => {
                 let text = format!("the upstream `{upstream}` ended while it had the call");
                 Failure::new(ErrorCode::UpstreamDown, text).with_retry(false).with_hint(unknown)
+            }
+            Self::Paused(why) => {
+                let text = format!("the upstream `{upstream}` is sent no calls at the moment: {why}");
+                Failure::new(ErrorCode::UpstreamDown, text).with_hint(
+                    "nothing was sent; the gateway asks it by itself, and sends calls again when it answers",
+                )
+            }
+            Self::Share(most) => {
+                let text = format!(
+                    "you have {most} calls under way at the upstream `{upstream}`, as many as one principal may have"
+                );
+                Failure::new(ErrorCode::UpstreamBusy, text)
+                    .with_hint("nothing was sent; call again when one of them has ended")
+            }
+            Self::OverRate { per_minute, seconds } => {
+                let text = format!(
+                    "the upstream `{upstream}` has had {per_minute} calls within a minute, as many as it may have"
+                );
+                Failure::new(ErrorCode::UpstreamBusy, text)
+                    .with_hint(format!("nothing was sent; call again in {seconds} s"))
             }
             Self::Busy => {
                 let text = format!("the upstream `{upstream}` has as many calls under way as it may have");
@@ -88,9 +119,22 @@ impl Fault {
             Self::Slow(seconds) => format!("it did not answer within {seconds} s"),
             Self::Protocol(what) => format!("it answered {what}"),
             Self::Refused(why) => format!("it answered {why}"),
-            Self::Restarted | Self::Busy | Self::Cancelled | Self::Drift | Self::Asks => {
-                "it is not ready".to_owned()
-            }
+            Self::Paused(_)
+            | Self::Restarted
+            | Self::Busy
+            | Self::Share(_)
+            | Self::OverRate { .. }
+            | Self::Cancelled
+            | Self::Drift
+            | Self::Asks => "it is not ready".to_owned(),
+        }
+    }
+
+    /// Why one call failed, for its operator.
+    pub(crate) fn of_call_alone(&self) -> String {
+        match self {
+            Self::Ended => "it broke off".to_owned(),
+            other => other.of_start(),
         }
     }
 }

@@ -8,20 +8,23 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::{Broker, Standing};
 use model::{Failure, Secret, UpstreamName};
 use serde_json::{Map, json};
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tools::UpstreamOffers;
 use wire::{Era, ProtocolVersion, TheirCapabilities};
 
+use crate::breaker::Breaker;
 use crate::child::{self, Program};
 use crate::fault::Fault;
 use crate::handshake::{list, shake};
 use crate::http::{Remote, secret};
 use crate::judge::Seen;
 use crate::link::{self, Link};
+use crate::measure;
 use crate::offer::Offer;
 use crate::pins::PinBook;
+use crate::places::Places;
 use crate::settings::{EnvValue, HttpSettings, Reach, UpstreamSettings};
 use crate::upstreams::Ledger;
 
@@ -42,7 +45,9 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// One upstream.
 pub(crate) struct Keeper {
     settings: UpstreamSettings,
-    places: Semaphore,
+    places: Places,
+    breaker: Breaker,
+    calls: measure::Calls,
     running: ArcSwapOption<Running>,
     offer: ArcSwap<Offer>,
     seen: Mutex<Seen>,
@@ -70,7 +75,9 @@ pub(crate) struct Around {
 impl Keeper {
     pub(crate) fn new(settings: UpstreamSettings) -> Arc<Self> {
         Arc::new(Self {
-            places: Semaphore::new(settings.max_concurrent),
+            places: Places::new(settings.load),
+            breaker: Breaker::default(),
+            calls: measure::Calls::default(),
             running: ArcSwapOption::empty(),
             offer: ArcSwap::default(),
             seen: Mutex::default(),
@@ -97,8 +104,11 @@ impl Keeper {
         &self.seen
     }
 
-    /// The link of the start that is ready.
+    /// The link of the start that is ready, while calls are sent on it.
     pub(crate) fn link(&self) -> Result<Arc<Link>, Fault> {
+        if let Some(why) = self.breaker.why() {
+            return Err(Fault::Paused(why));
+        }
         let running = self.running.load();
         running.as_ref().map(|running| Arc::clone(&running.link)).ok_or_else(|| Fault::Down(self.why_down()))
     }
@@ -115,17 +125,33 @@ impl Keeper {
     }
 
     pub(crate) fn standing(&self) -> Result<Arc<Standing>, Failure> {
-        self.link().map(|link| Arc::clone(link.standing())).map_err(|fault| fault.of_call(self.name()))
+        self.link().map(|link| Arc::clone(link.standing())).map_err(|fault| self.refuses(fault))
     }
 
-    /// A place for one more call.
-    pub(crate) fn place(&self) -> Option<SemaphorePermit<'_>> {
-        self.places.try_acquire().ok()
+    /// The failure of a call that is not sent, counted.
+    pub(crate) fn refuses(&self, fault: Fault) -> Failure {
+        measure::refused(self.name(), &fault);
+        fault.of_call(self.name())
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    pub(crate) fn calls(&self) -> &measure::Calls {
+        &self.calls
     }
 
     /// Why it cannot be used, if it cannot.
     pub(crate) fn down(&self) -> Option<String> {
-        self.running.load().is_none().then(|| self.why_down())
+        match self.running.load().is_none() {
+            true => Some(self.why_down()),
+            false => self.breaker.why(),
+        }
     }
 
     fn why_down(&self) -> String {
@@ -164,6 +190,8 @@ impl Keeper {
     /// One start, from before its beginning to after its end; says why it ended.
     async fn live(self: &Arc<Self>, around: &Around) -> String {
         let name = self.name();
+        measure::up(name, false);
+        measure::happened(name, "upstream_started");
         if around.ledger.record("upstream_started", name, Map::new()).await.is_err() {
             return "its start cannot be recorded".to_owned();
         }
@@ -265,6 +293,7 @@ impl Keeper {
             why = self.use_it(around, link) => why,
         };
         self.running.store(None);
+        measure::up(self.name(), false);
         link.end();
         match program {
             Some(program) => {
@@ -299,8 +328,19 @@ impl Keeper {
         let offers = UpstreamOffers { resources, prompts, completions, logging };
         self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
         let (mut settle, mut last) = (SETTLE, Instant::now());
+        self.breaker.reset();
+        measure::up(self.name(), true);
         loop {
-            link.relist.notified().await;
+            let paused = tokio::select! {
+                paused = self.breaker.opened() => Some(paused),
+                () = link.relist.notified() => None,
+            };
+            if let Some(paused) = paused {
+                match self.recover(around, link, version, paused).await {
+                    Ok(()) => continue,
+                    Err(why) => return why,
+                }
+            }
             // One that changes all the time is listed, recorded and told less and less often.
             settle = if last.elapsed() > STEADY { SETTLE } else { (settle * 2).min(SETTLED) };
             tokio::time::sleep(settle).await;

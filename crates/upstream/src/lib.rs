@@ -2,8 +2,9 @@
 //!
 //! Begin at `upstreams.rs` (all of them), then `keeper.rs` (how one is kept alive), `link.rs` (requests and their answers over
 //! one start of it; `child.rs` and `http/` carry them), `tool.rs` (its tools in the pipeline),
-//! `judge.rs` (which of them are offered). What they say is hostile until the guard has seen it.
+//! `judge.rs` (which of them are offered), `places.rs` and `breaker.rs` (which calls are sent). What they say is hostile until the guard has seen it.
 
+mod breaker;
 mod child;
 mod errand;
 mod exchange;
@@ -14,8 +15,11 @@ mod judge;
 mod keeper;
 mod lines;
 mod link;
+mod measure;
 mod offer;
 mod pins;
+mod places;
+mod recover;
 mod review;
 mod settings;
 mod tool;
@@ -23,5 +27,5 @@ mod upstreams;
 
 pub use pins::{Pin, PinBook, Pinning, Pins};
 pub use review::{Accepted, Change, Review, ToolReview};
-pub use settings::{EnvValue, HttpSettings, Networks, Reach, UpstreamSettings};
+pub use settings::{EnvValue, HttpSettings, Load, Networks, Reach, UpstreamSettings};
 pub use upstreams::{Ledger, UpstreamPool};

@@ -31,6 +31,7 @@ pub(crate) struct Link {
     out: mpsc::Sender<Vec<u8>>,
     waiting: Mutex<HashMap<u64, Waiting>>,
     next: AtomicU64,
+    heard: AtomicU64,
     standing: Arc<Standing>,
     /// Its tools are not what they were.
     pub(crate) relist: Notify,
@@ -90,6 +91,7 @@ impl Link {
             out,
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
+            heard: AtomicU64::new(0),
             standing,
             relist: Notify::new(),
             over: CancellationToken::new(),
@@ -100,6 +102,11 @@ impl Link {
     /// What it was started with.
     pub(crate) fn standing(&self) -> &Arc<Standing> {
         &self.standing
+    }
+
+    /// How many messages have come.
+    pub(crate) fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Sends a request, whose parameters are made for its number.
@@ -173,7 +180,11 @@ impl Link {
 
     /// Takes one message. Where it came in answer to the request with the number `to`, it can answer no other.
     pub(crate) fn take(&self, message: &[u8], to: Option<u64>) -> Taken {
-        match Message::parse(message, ScanLimits::default()) {
+        let parsed = Message::parse(message, ScanLimits::default());
+        if parsed.is_ok() {
+            self.heard.fetch_add(1, Ordering::Relaxed);
+        }
+        match parsed {
             Ok(Message::Response(response)) => return self.answered(&response, to),
             Ok(Message::Notification(notification)) => self.told(&notification),
             Ok(Message::Request(request)) => self.asked(&request),

@@ -222,7 +222,7 @@ mod tests {
             tools: tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect()),
             tier: BTreeMap::new(),
             timeout: None,
-            max_concurrent: 1,
+            load: crate::Load { concurrent: 1, of_one_principal: 1, per_minute: None },
             pin: crate::Pinning::Off,
             required: false,
         }

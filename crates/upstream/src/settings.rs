@@ -22,12 +22,23 @@ pub struct UpstreamSettings {
     pub tier: BTreeMap<String, Tier>,
     /// How long a call may take.
     pub timeout: Option<Duration>,
-    /// Calls that may be under way.
-    pub max_concurrent: usize,
+    /// How many calls it is sent.
+    pub load: Load,
     /// What becomes of tools whose definitions nobody accepted.
     pub pin: Pinning,
     /// Whether the gateway is unhealthy without it.
     pub required: bool,
+}
+
+/// How many calls an upstream is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Calls that may be under way.
+    pub concurrent: usize,
+    /// Of these, calls of one principal.
+    pub of_one_principal: usize,
+    /// Calls in a minute, of all principals together.
+    pub per_minute: Option<u32>,
 }
 
 /// How an upstream is reached.

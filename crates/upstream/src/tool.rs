@@ -88,7 +88,7 @@ impl Tool for UpstreamTool {
 
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
         if self.keeper.offer().withholds(&self.definition.own_name) {
-            return Err(Fault::Drift.of_call(self.keeper.name()));
+            return Err(self.keeper.refuses(Fault::Drift));
         }
         exchange(&self.keeper, &run, "tools/call", &self.definition.own_name).await
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use broker::{Broker, Standing};
-use model::{ErrorCode, Failure, Forward, Reply, UpstreamName};
+use model::{ErrorCode, Failure, Forward, PrincipalId, Reply, UpstreamName};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -17,6 +17,7 @@ use crate::errand::UpstreamErrand;
 use crate::exchange;
 use crate::fault::Fault;
 use crate::keeper::{Around, Keeper};
+use crate::measure;
 use crate::pins::PinBook;
 use crate::review::{Accepted, Neighbour, Review};
 use crate::settings::UpstreamSettings;
@@ -173,16 +174,20 @@ impl Upstreams for UpstreamPool {
     async fn list(
         &self,
         upstream: UpstreamName,
+        who: &PrincipalId,
         of: ListOf,
         forward: &Forward,
         keep: &(dyn for<'n> Fn(&'n str) -> bool + Send + Sync),
     ) -> Result<Listed, Failure> {
         let gone = || Fault::Down("it is declared no more".to_owned());
         let listed = match self.keeper(upstream) {
-            Some(keeper) => exchange::list(&keeper, of, forward, keep).await,
+            Some(keeper) => exchange::list(&keeper, who, of, forward, keep).await,
             None => Err(gone()),
         };
-        listed.map_err(|fault| fault.of_call(upstream))
+        listed.map_err(|fault| {
+            measure::refused(upstream, &fault);
+            fault.of_call(upstream)
+        })
     }
 
     fn nothing(&self, of: ListOf) -> Reply {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use store::{PinRecord, StateStore};
 use tokio::task::JoinSet;
 use upstream::{
-    EnvValue, HttpSettings, Ledger, Networks, Pin, PinBook, Pinning, Pins, Reach, UpstreamPool,
+    EnvValue, HttpSettings, Ledger, Load, Networks, Pin, PinBook, Pinning, Pins, Reach, UpstreamPool,
     UpstreamSettings,
 };
 
@@ -34,7 +34,11 @@ fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
         tools: upstream.tools.clone(),
         tier: upstream.tier.clone(),
         timeout: upstream.timeout,
-        max_concurrent: upstream.max_concurrent,
+        load: Load {
+            concurrent: upstream.max_concurrent,
+            of_one_principal: upstream.max_concurrent_per_principal,
+            per_minute: upstream.calls_per_minute,
+        },
         pin: match upstream.pin {
             config::Pinning::Strict => Pinning::Strict,
             config::Pinning::Warn => Pinning::Warn,

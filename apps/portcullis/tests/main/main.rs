@@ -43,4 +43,5 @@ mod tls;
 mod together;
 mod upstreams;
 mod upstreams_http;
+mod upstreams_limits;
 mod whole_way;

@@ -30,6 +30,10 @@ pub struct UpstreamConfig {
     pub timeout: Option<Duration>,
     /// Calls that may be under way.
     pub max_concurrent: usize,
+    /// Of these, calls of one principal.
+    pub max_concurrent_per_principal: usize,
+    /// Calls in a minute, of all principals together.
+    pub calls_per_minute: Option<u32>,
     /// What becomes of tools whose definitions nobody accepted.
     pub pin: Pinning,
     /// Whether the gateway is unhealthy without it.
@@ -110,7 +114,9 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
         let tools = tools(&table);
         let tier = tier(&table, tools.as_ref().and_then(Option::as_ref));
         let timeout = table.node("timeout").and_then(|node| node.duration());
-        let max_concurrent = table.node("max_concurrent").and_then(|node| node.integer());
+        let (max_concurrent, max_concurrent_per_principal) = concurrent(&table);
+        let per_minute = table.node("calls_per_minute").and_then(|node| node.integer());
+        let calls_per_minute = per_minute.and_then(|calls| u32::try_from(calls).ok());
         let required = table.node("required").and_then(|node| node.flag()).unwrap_or(false);
         let pin = match table.node("pin").as_ref().and_then(|node| node.text()) {
             Some("off") => Pinning::Off,
@@ -118,10 +124,39 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
             Some(_) | None => Pinning::Strict,
         };
         let (Some(name), Some(reach), Some(tools)) = (name, reach, tools) else { continue };
-        let max_concurrent = max_concurrent.and_then(|n| usize::try_from(n).ok()).unwrap_or(64);
-        upstreams.push(UpstreamConfig { name, reach, tools, tier, timeout, max_concurrent, pin, required });
+        upstreams.push(UpstreamConfig {
+            name,
+            reach,
+            tools,
+            tier,
+            timeout,
+            max_concurrent,
+            max_concurrent_per_principal,
+            calls_per_minute,
+            pin,
+            required,
+        });
     }
     upstreams
+}
+
+/// Calls under way, of all and of one principal: half of them, unless it is written otherwise.
+fn concurrent(table: &Table<'_>) -> (usize, usize) {
+    let written = |key: &str| {
+        let node = table.node(key)?;
+        let most = usize::try_from(node.integer()?).ok()?;
+        Some((node, most))
+    };
+    let all = written("max_concurrent").map_or(64, |(_, most)| most);
+    match written("max_concurrent_per_principal") {
+        None => (all, all.div_ceil(2)),
+        Some((node, most)) => {
+            if most > all {
+                node.place.error(format!("is more than `max_concurrent`, which is {all}"));
+            }
+            (all, most)
+        }
+    }
 }
 
 /// Rules name hosts and upstreams alike.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::SECRET;
+use super::configuration::CALLS;
 use crate::shape::{Key, Kind, key, later, later_word, word};
 
 pub(super) const UPSTREAM: &[Key] = &[
@@ -42,6 +43,18 @@ pub(super) const UPSTREAM: &[Key] = &[
     )
     .or("`[limits] timeout`"),
     key("max_concurrent", Kind::Integer { min: 1, max: 1024 }, "Calls that it may have under way; more are refused at once.").or("`64`"),
+    key(
+        "max_concurrent_per_principal",
+        Kind::Integer { min: 1, max: 1024 },
+        "Of these, calls of one principal, so that none of them keeps the others out.",
+    )
+    .or("half of `max_concurrent`"),
+    key(
+        "calls_per_minute",
+        CALLS,
+        "Calls that it is sent in a minute, of all principals together; more are refused. What one principal may do, rules and `[limits]` say.",
+    )
+    .or("no bound"),
     key("required", Kind::Flag, "Whether the gateway counts as unhealthy while it is down.").or("`false`"),
     key(
         "pin",

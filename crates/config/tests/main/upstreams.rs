@@ -29,7 +29,8 @@ env = { PATH = "/usr/bin", GITHUB_TOKEN = { secret = "vaulted:a/b" } }
 tools = ["get_issue", "list_issues"]
 tier = { get_issue = "read" }
 timeout = "20s"
-max_concurrent = 8
+max_concurrent = 7
+calls_per_minute = 600
 required = true
 pin = "off"
 sandbox = "off"
@@ -58,8 +59,10 @@ sandbox = "off"
     assert_eq!(github.tier, [("get_issue".to_owned(), Tier::Read)].into());
     assert_eq!(
         (github.timeout, github.max_concurrent, github.required),
-        (Some(Duration::from_secs(20)), 8, true)
+        (Some(Duration::from_secs(20)), 7, true)
     );
+    assert_eq!((github.max_concurrent_per_principal, github.calls_per_minute), (4, Some(600)));
+    assert_eq!((all.max_concurrent_per_principal, all.calls_per_minute), (32, None));
     assert_eq!((all.tools, all.timeout, all.max_concurrent, all.required), (None, None, 64, false));
 }
 
@@ -118,6 +121,13 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
         (
             with("networks = { allow = [] }"),
             vec!["7:12 upstream[0].networks: is for an upstream with `url`".into()],
+        ),
+        (
+            with("max_concurrent = 4\nmax_concurrent_per_principal = 5"),
+            vec![
+                "8:32 upstream[0].max_concurrent_per_principal: is more than `max_concurrent`, which is 4"
+                    .into(),
+            ],
         ),
         (with("colour = 1"), vec!["7:1 upstream[0].colour: unknown key...".into()]),
     ];

@@ -20,7 +20,7 @@ use model::{
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
 use tools::{Catalogue, HostRun, HostShell, Tool, Upstreams};
-use upstream::{Ledger, PinBook, Pinning, Pins, Reach, UpstreamPool, UpstreamSettings};
+use upstream::{Ledger, Load, PinBook, Pinning, Pins, Reach, UpstreamPool, UpstreamSettings};
 
 use super::offer::FixtureOffer;
 use super::{door, tool};
@@ -155,7 +155,7 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
         tools: None,
         tier: BTreeMap::new(),
         timeout: None,
-        max_concurrent: 64,
+        load: Load { concurrent: 64, of_one_principal: 64, per_minute: None },
         pin: Pinning::Off,
         required: true,
     }]);
