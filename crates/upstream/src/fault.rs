@@ -62,24 +62,22 @@ impl Fault {
                     "nothing was sent; the gateway asks it by itself, and sends calls again when it answers",
                 )
             }
-            Self::Share(most) => {
-                let text = format!(
+            Self::Share(most) => busy(
+                format!(
                     "you have {most} calls under way at the upstream `{upstream}`, as many as one principal may have"
-                );
-                Failure::new(ErrorCode::UpstreamBusy, text)
-                    .with_hint("nothing was sent; call again when one of them has ended")
-            }
-            Self::OverRate { per_minute, seconds } => {
-                let text = format!(
+                ),
+                "call again when one of them has ended",
+            ),
+            Self::OverRate { per_minute, seconds } => busy(
+                format!(
                     "the upstream `{upstream}` has had {per_minute} calls within a minute, as many as it may have"
-                );
-                Failure::new(ErrorCode::UpstreamBusy, text)
-                    .with_hint(format!("nothing was sent; call again in {seconds} s"))
-            }
-            Self::Busy => {
-                let text = format!("the upstream `{upstream}` has as many calls under way as it may have");
-                Failure::new(ErrorCode::UpstreamBusy, text).with_hint("nothing was sent; call again later")
-            }
+                ),
+                &format!("call again in {seconds} s"),
+            ),
+            Self::Busy => busy(
+                format!("the upstream `{upstream}` has as many calls under way as it may have"),
+                "call again later",
+            ),
             Self::Slow(seconds) => {
                 let text = format!("the upstream `{upstream}` did not answer within {seconds} s");
                 Failure::new(ErrorCode::TargetTimeout, text).with_retry(false).with_hint(unknown)
@@ -87,14 +85,8 @@ impl Fault {
             Self::Cancelled => {
                 Failure::new(ErrorCode::CallCancelled, "the call was cancelled").with_hint(unknown)
             }
-            Self::Protocol(what) => {
-                let text = format!("the upstream `{upstream}` answered {what}");
-                Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
-            }
-            Self::Refused(why) => {
-                let text = format!("the upstream `{upstream}` answered {why}");
-                Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
-            }
+            Self::Protocol(what) => answered(upstream, what).with_hint(unknown),
+            Self::Refused(why) => answered(upstream, &why).with_hint(unknown),
             Self::Drift => {
                 let text = format!(
                     "the tool's definition by the upstream `{upstream}` is not one that an operator accepted"
@@ -132,9 +124,14 @@ impl Fault {
 
     /// Why one call failed, for its operator.
     pub(crate) fn of_call_alone(&self) -> String {
-        match self {
-            Self::Ended => "it broke off".to_owned(),
-            other => other.of_start(),
-        }
+        if *self == Self::Ended { "it broke off".to_owned() } else { self.of_start() }
     }
+}
+
+fn busy(text: String, then: &str) -> Failure {
+    Failure::new(ErrorCode::UpstreamBusy, text).with_hint(format!("nothing was sent; {then}"))
+}
+
+fn answered(upstream: UpstreamName, what: &str) -> Failure {
+    Failure::new(ErrorCode::TargetProtocol, format!("the upstream `{upstream}` answered {what}"))
 }
