@@ -10,6 +10,7 @@ mod process;
 mod report;
 mod ssh;
 mod stage;
+mod upstream;
 mod whoami;
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::output::Output;
 use report::{Figure, Report};
 
 /// How much is measured.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct BenchOptions {
     /// Rounds, each measuring both sides of every ratio.
     #[arg(long, default_value_t = 5)]
@@ -35,30 +36,64 @@ pub(crate) struct BenchOptions {
     /// Seconds after the start at which idle memory is read.
     #[arg(long, default_value_t = 60)]
     pub(crate) idle: u64,
-    /// Be the bare server that others are compared with.
-    #[arg(long, hide = true)]
-    pub(crate) echo: bool,
+    /// Only the figures about upstreams.
+    #[arg(long)]
+    pub(crate) upstreams: bool,
+    /// Another proxy to compare with, as NAME=COMMAND; {port}, {url} and {stdio} in it are replaced
+    #[arg(long = "peer", value_name = "NAME=COMMAND", value_parser = upstream::Peer::parse)]
+    pub(crate) peers: Vec<upstream::Peer>,
+    /// Be one of the programs that others are compared with.
+    #[arg(long, hide = true, value_name = "ROLE")]
+    role: Option<Role>,
+    /// Where the server is that this role forwards to.
+    #[arg(long, hide = true, value_name = "URL", default_value = "")]
+    at: String,
+}
+
+/// What a child process of the benchmark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Role {
+    /// Sends back the JSON that comes.
+    Echo,
+    /// An MCP server over HTTP.
+    Server,
+    /// The same over standard input and output.
+    StdioServer,
+    /// A bare reverse proxy.
+    Hop,
+}
+
+impl Role {
+    async fn be(self, at: &str) -> anyhow::Result<()> {
+        match self {
+            Self::Echo => echo::serve().await,
+            Self::Server => upstream::server::http().await,
+            Self::StdioServer => upstream::server::stdio().await,
+            Self::Hop => upstream::hop::serve(at).await,
+        }
+    }
 }
 
 /// Measures and prints. A missed goal is no failure of the command: the report says so.
 pub(crate) fn run(options: BenchOptions, output: Output) -> Result<Exit, Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Stop::failed)?;
     let failed = |error: anyhow::Error| Stop::failed(format!("{error:#}"));
-    if options.echo {
-        runtime.block_on(echo::serve()).map_err(failed)?;
+    if let Some(role) = options.role {
+        runtime.block_on(role.be(&options.at)).map_err(failed)?;
         return Ok(Exit::Done);
     }
     if cfg!(debug_assertions) {
         output.warning("this is a debug build: its figures say nothing about a release");
     }
-    output.note(&format!("measuring: this takes about {} s", options.idle.max(40)));
+    let seconds = if options.upstreams { 20 } else { options.idle.max(60) };
+    output.note(&format!("measuring: this takes about {seconds} s"));
     let report = runtime.block_on(async {
         tokio::select! {
             // First, so that it listens before anything is started. With the measurement its gateways, hosts and folders
             // go, too: nobody else would end them.
             biased;
             told = told_to_end() => Err(told.map_or_else(anyhow::Error::from, |()| anyhow::anyhow!("ended by a signal"))),
-            report = measure(options) => report,
+            report = measure(&options) => report,
         }
     });
     // A calculation that is under way must not hold up the end.
@@ -84,9 +119,13 @@ async fn told_to_end() -> std::io::Result<()> {
 }
 
 /// Everything; a part that cannot be measured here says so in the report.
-async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
+async fn measure(options: &BenchOptions) -> anyhow::Result<Report> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(&SystemEntropy)?);
     let mut report = Report::default();
+    if options.upstreams {
+        report.extend(upstream::measure(options, &clock).await?);
+        return Ok(report);
+    }
     let idle = stage::Stage::new(stage::Durability::Auto, None)?;
     let (idle_child, _) = idle.serve().await?;
     let idle_since = clock.boot();
@@ -96,6 +135,7 @@ async fn measure(options: BenchOptions) -> anyhow::Result<Report> {
     report.extend(tokio::task::spawn_blocking(move || decision::measure(&*deciding)).await??);
     report.extend(ssh::measure(options, &clock).await?);
     report.extend(ccp::measure(options, &clock).await?);
+    report.extend(upstream::measure(options, &clock).await?);
 
     let until = idle_since.after(Duration::from_secs(options.idle)).since(clock.boot());
     tokio::time::sleep(until).await;

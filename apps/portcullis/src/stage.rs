@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) rules: String,
     /// `known_hosts`.
     pub(crate) known_hosts: String,
+    /// `[[upstream]]` sections of the configuration.
+    pub(crate) upstreams: String,
 }
 
 /// The folder, gone when this is dropped, and the key of the agent `agent` (group `agents`).
@@ -134,7 +136,9 @@ calls_per_minute = {calls}
 
 [audit]
 durability = "{durability}"
-"#,
+
+{upstreams}"#,
+        upstreams = plan.upstreams,
         listen = plan.listen,
         keystore = templates::KEYSTORE,
         master = templates::MASTER_KEY,

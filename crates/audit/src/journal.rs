@@ -155,6 +155,8 @@ impl Journal {
     }
 
     /// Writes the intent as durably as the tier asks, then checks that the policy is still the permit's.
+    ///
+    /// After [`Pending::only_looks`] it is written together with the end.
     pub async fn begin(
         &self,
         pending: &mut Pending,
@@ -165,12 +167,15 @@ impl Journal {
         if current() != permit.snapshot() {
             return Err(BeginError::PolicyChanged);
         }
-        Ok(Intended { id: pending.id(), permit })
+        Ok(Intended { id: pending.id(), permit, only_looks: pending.intent.is_some() })
     }
 
     /// Writes the intent of a part of a call (the shell probe): an entry of its own with the call as its parent,
     /// under the same permit. The part ends with [`Journal::complete_part`], or by being dropped.
     pub async fn begin_part(&self, whole: &Intended, event: &'static str) -> Result<Pending, JournalError> {
+        if whole.only_looks {
+            return Err(JournalError("a call that only looks has no parts".to_owned()));
+        }
         let origin = Origin { parent: Some(whole.id), ..Origin::default() };
         let permit = &whole.permit;
         let mut part = self.pending(permit.principal(), origin, &permit.action().tool);
@@ -254,8 +259,13 @@ impl Journal {
         let entry = pending.intent(permit, event)?;
         // From here on the intent may be written, also if this task is cancelled: the end has to be, too.
         pending.stage = Stage::Intended;
+        let tier = permit.action().tier;
+        if pending.only_looks && tier == Tier::Read {
+            pending.intent = Some(entry);
+            return Ok(());
+        }
         let on_disk = match self.inner.durability {
-            Durability::Auto => permit.action().tier > Tier::Read,
+            Durability::Auto => tier > Tier::Read,
             Durability::Disk => true,
             Durability::Process => false,
         };
@@ -268,7 +278,7 @@ impl Journal {
         facts: &CompletionFacts,
         report: &Report,
     ) -> Result<(), JournalError> {
-        let job = self.last_job(&pending, facts, report)?;
+        let job = self.last_job(&mut pending, facts, report)?;
         let sent = self.inner.reserve().await.and_then(|slot| {
             pending.stage = Stage::Ended;
             self.inner.send(Job { slot: Some(slot), ..job })
@@ -279,18 +289,19 @@ impl Journal {
     /// Apart from the waiting, so that no body is carried through it.
     fn last_job(
         &self,
-        pending: &Pending,
+        pending: &mut Pending,
         facts: &CompletionFacts,
         report: &Report,
     ) -> Result<Job, JournalError> {
         let body = Box::new(pending.end(facts, report)?);
         let entry = pending.ending(&body)?;
-        let otherwise = Otherwise::Withheld(body);
-        Ok(Job { otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) })
+        let (otherwise, intent) = (Otherwise::Withheld(body), pending.intent.take());
+        Ok(Job { intent, otherwise, ..self.job(entry, self.inner.durability == Durability::Disk) })
     }
 
     fn job(&self, entry: Prepared, on_disk: bool) -> Job {
-        Job { entry, on_disk, ack: None, otherwise: Otherwise::Nothing, only_if_awaited: false, slot: None }
+        let otherwise = Otherwise::Nothing;
+        Job { entry, intent: None, on_disk, ack: None, otherwise, only_if_awaited: false, slot: None }
     }
 }
 
@@ -347,9 +358,10 @@ impl Inner {
     }
 
     /// Without waiting and without a place: there is at most one such entry for each open call.
-    pub(crate) fn write_unawaited(&self, entry: Prepared) {
+    pub(crate) fn write_unawaited(&self, intent: Option<Prepared>, entry: Prepared) {
         let otherwise = Otherwise::TheSame;
-        let job = Job { entry, on_disk: false, ack: None, otherwise, only_if_awaited: false, slot: None };
+        let job =
+            Job { entry, intent, on_disk: false, ack: None, otherwise, only_if_awaited: false, slot: None };
         let _turn = self.turns.owed();
         if !self.turns.put(job) {
             tracing::warn!("a call ended after the journal: it is closed at the next start");

@@ -21,6 +21,10 @@ pub struct Pending {
     common: Box<Body>,
     opened: BootInstant,
     pub(crate) stage: Stage,
+    /// Whether there is no act whose intent would have to stand alone if the end could not be written.
+    pub(crate) only_looks: bool,
+    /// The intent of a call that only looks, until it is written with the end.
+    pub(crate) intent: Option<Prepared>,
     /// Whether this is an act beside the main one of its call.
     pub(crate) part: bool,
 }
@@ -36,11 +40,13 @@ pub(crate) enum Stage {
     Ended,
 }
 
-/// A permit whose intent is durable. Only the journal makes one; no lease without it.
+/// A permit whose intent is durable, or held until the end of a call that only looks. Only the journal makes one; no lease without it.
 #[derive(Debug)]
 pub struct Intended {
     pub(crate) id: CallId,
     pub(crate) permit: Permit,
+    /// The intent of a call that only looks: nothing may be done on it.
+    pub(crate) only_looks: bool,
 }
 
 /// A value whose completion is in the journal: the only thing the front may send as a result.
@@ -68,7 +74,15 @@ impl Pending {
             ..Body::default()
         });
         let opened = journal.clock.boot();
-        Self { journal, id, common, opened, stage: Stage::Open, part: false }
+        let stage = Stage::Open;
+        Self { journal, id, common, opened, stage, only_looks: false, intent: None, part: false }
+    }
+
+    /// Says that this call looks at nothing but the gateway's memory. In tier `read` its intent is then written right
+    /// before its end, in one write: there is no act that a crash between them could leave without its record, and the
+    /// answer leaves after both as ever.
+    pub fn only_looks(&mut self) {
+        self.only_looks = true;
     }
 
     /// The call's id.
@@ -178,7 +192,7 @@ impl Drop for Pending {
         };
         let body = self.end(&facts, &guard::Report::default()).map(|body| Body { phase: "closed", ..body });
         match body.and_then(|body| self.ending(&body)) {
-            Ok(entry) => self.journal.write_unawaited(entry),
+            Ok(entry) => self.journal.write_unawaited(self.intent.take(), entry),
             Err(error) => tracing::error!(%error, call = %self.id, "the end of a call cannot be recorded"),
         }
     }
@@ -225,7 +239,7 @@ impl Intended {
 impl Intended {
     /// An intent that no journal holds, for the tests of what comes after it.
     pub fn for_test(id: CallId, permit: Permit) -> Self {
-        Self { id, permit }
+        Self { id, permit, only_looks: false }
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) type Stop = oneshot::Sender<Result<(), JournalError>>;
 /// One entry to be written.
 pub(crate) struct Job {
     pub(crate) entry: Prepared,
+    /// Goes right before it, in the same write: the intent of a call that only looked.
+    pub(crate) intent: Option<Prepared>,
     /// Whether the acknowledgement waits for the disk, or only for the kernel.
     pub(crate) on_disk: bool,
     /// Who waits; `None` for what is written without anybody waiting.
@@ -41,6 +43,11 @@ pub(crate) enum Otherwise {
 }
 
 impl Job {
+    /// What is written, in this order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Prepared> {
+        self.intent.iter().chain([&self.entry])
+    }
+
     /// What is written later, now that this could not be; taken out of the job.
     pub(crate) fn owed(&mut self) -> Option<Prepared> {
         match std::mem::replace(&mut self.otherwise, Otherwise::Nothing) {

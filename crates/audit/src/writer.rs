@@ -155,7 +155,7 @@ impl Writer {
         let now = self.clock.now();
         let ours = self.about_ourselves(now);
         let owed = self.state.owed.len().min(BATCH);
-        let others = self.state.owed.iter().take(owed).chain(jobs.iter().map(|job| &job.entry));
+        let others = self.state.owed.iter().take(owed).chain(jobs.iter().flat_map(Job::entries));
         let batch: Vec<&Prepared> = ours.iter().chain(others).collect();
         if batch.is_empty() {
             return;

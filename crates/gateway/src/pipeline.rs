@@ -96,6 +96,9 @@ async fn stages(
     let (limits, action) = (permit.limits(), permit.shared_action());
     facts::permitted(facts, &permit);
     let entered = Entered::new(gateway, live, pending.id(), call, &action);
+    if resolved.tool.only_looks() {
+        pending.only_looks();
+    }
     let intended = gateway.journal.begin(pending, permit, || gateway.live().snapshot.hash()).await?;
     let reached = reach(gateway, live, &action)?;
     let lease = gateway.broker.lease(intended, reached.host.as_deref(), &reached.hops).await?;

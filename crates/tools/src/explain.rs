@@ -44,6 +44,10 @@ impl Tool for Explain {
         Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
         let asked = run.lease.action().arguments.as_object().cloned().unwrap_or_default();
         let tool = required(&asked, "tool")?;

@@ -168,6 +168,11 @@ pub trait Tool: Send + Sync {
     /// Does it.
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure>;
 
+    /// Whether a run looks at nothing but what the gateway has in memory: no target, no disk, no state that it changes.
+    fn only_looks(&self) -> bool {
+        false
+    }
+
     /// How an upstream wrote it down, if it is the tool of one.
     fn definition(&self) -> Option<&Definition> {
         None

@@ -48,6 +48,10 @@ impl Tool for Whoami {
         Ok(self.spec.on_gateway(Value::Object(arguments.clone())))
     }
 
+    fn only_looks(&self) -> bool {
+        true
+    }
+
     async fn run(&self, run: ToolRun<'_>) -> Result<Outcome, Failure> {
         let values = run.desk.whoami(run.lease.intended().permit().principal());
         Ok(Outcome { values, ..Outcome::default() })

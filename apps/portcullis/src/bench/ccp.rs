@@ -27,7 +27,7 @@ use service::{Clients, Service};
 const CALLS: u32 = 300;
 
 /// Measures both in turns, for each way of authentication.
-pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for clients in [Clients::Anybody, Clients::WithCertificate] {
         let how = match clients {
@@ -40,7 +40,7 @@ pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> an
 }
 
 async fn against_curl(
-    options: BenchOptions,
+    options: &BenchOptions,
     clock: &Arc<dyn Clock>,
     clients: Clients,
     how: &str,
@@ -80,7 +80,7 @@ async fn missing() -> Option<&'static str> {
 
 /// The least CPU a request of ours and of curl's took in a round, or why that cannot be said.
 async fn spent(
-    options: BenchOptions,
+    options: &BenchOptions,
     clock: &Arc<dyn Clock>,
     clients: Clients,
 ) -> anyhow::Result<Result<(Duration, Duration), String>> {

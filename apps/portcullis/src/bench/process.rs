@@ -1,5 +1,6 @@
 //! Child processes under measurement, and what the kernel says of them.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -19,6 +20,16 @@ impl Measured {
     /// Starts our own binary with these arguments; its log goes to `log`.
     pub(super) fn start(arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("find our own binary")?;
+        Self::spawn(program.as_os_str(), arguments, log)
+    }
+
+    /// Starts another program; the first word is its name.
+    pub(super) fn program(words: &[String], log: &Path) -> anyhow::Result<Self> {
+        let (program, arguments) = words.split_first().context("a command without words")?;
+        Self::spawn(program.as_ref(), arguments, log)
+    }
+
+    fn spawn(program: &OsStr, arguments: &[impl AsRef<OsStr>], log: &Path) -> anyhow::Result<Self> {
         let log = std::fs::File::create(log).context("create a log file")?;
         let child = Command::new(program)
             .args(arguments)

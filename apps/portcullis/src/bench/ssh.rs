@@ -19,7 +19,7 @@ use super::{BenchOptions, Figure};
 const CALLS: usize = 20;
 
 /// Measures with `durability = "process"` and `"auto"`, and the bare fsync beside them.
-pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
     let Some(sshd) =
         ["/usr/sbin/sshd", "/usr/local/sbin/sshd"].into_iter().find(|path| Path::new(path).exists())
     else {

@@ -38,6 +38,15 @@ const CALLS_PER_MINUTE: u32 = 1_000_000;
 
 impl Stage {
     pub(super) fn new(durability: Durability, host: Option<StageHost>) -> anyhow::Result<Self> {
+        Self::with_upstreams(durability, host, String::new())
+    }
+
+    /// Also with these `[[upstream]]` sections, whose tools the agent may call.
+    pub(super) fn with_upstreams(
+        durability: Durability,
+        host: Option<StageHost>,
+        upstreams: String,
+    ) -> anyhow::Result<Self> {
         let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let (inventory, known_hosts) = match &host {
@@ -54,6 +63,7 @@ impl Stage {
             inventory,
             rules: rules(RULES),
             known_hosts,
+            upstreams,
         };
         let folder = Folder::new(&plan).map_err(|stop| anyhow::anyhow!(stop.message))?;
         Ok(Self { folder, address })
@@ -95,7 +105,8 @@ pub(super) fn rules(count: usize) -> String {
         );
     }
     text + "[[rule]]\nname = \"bench\"\nallow = [\"ssh_execute\"]\nprincipals = [\"group:agents\"]\n\
-            targets = [\"tag:bench\"]\ncommands = [\"true\"]\n"
+            targets = [\"tag:bench\"]\ncommands = [\"true\"]\n\n\
+            [[rule]]\nname = \"upstreams\"\nallow = [\"*\"]\nprincipals = [\"group:agents\"]\ntargets = [\"*\"]\n"
 }
 
 fn inventory(host: &StageHost) -> String {

@@ -15,14 +15,14 @@ use super::{BenchOptions, Figure};
 const CONNECTIONS: usize = 32;
 
 /// Measures both in turns.
-pub(super) async fn measure(options: BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
+pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
     let stage = Stage::new(Durability::Auto, None)?;
     let (gateway, address) = stage.serve().await?;
     let mut client = mcp::client::Client::connect(address, "/mcp", Some(stage.api_key())).await?;
     let request = client.prepare("whoami", &json!({}))?;
-    let mut echo = Measured::start(&["bench", "--echo"], &stage.folder().join("echo.log"))?;
+    let mut echo = Measured::start(&["bench", "--role", "echo"], &stage.folder().join("echo.log"))?;
     let echo_address = echo.first_line().await?.parse().context("the echo's address")?;
-    let load = Load { address, request, connections: CONNECTIONS, calls_each: options.calls };
+    let load = Load { address, request, vary: false, connections: CONNECTIONS, calls_each: options.calls };
     let bare = Load { address: echo_address, ..load.clone() };
     let (mut ours, mut theirs, mut medians) = (Duration::MAX, Duration::MAX, (Duration::MAX, Duration::MAX));
     for _ in 0..options.rounds {

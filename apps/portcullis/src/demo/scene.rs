@@ -61,6 +61,7 @@ impl Scene {
             inventory: inventory(&host),
             rules: RULES.to_owned(),
             known_hosts: format!("{}\n", host.host_key_line),
+            upstreams: String::new(),
         })?;
         stage.keep("keystore:demo/web1", &host.username, host.password.duplicate())?;
         let global = Global { config: Some(stage.configuration()), ..global.clone() };

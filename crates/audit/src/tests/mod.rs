@@ -8,6 +8,7 @@ mod faults;
 mod format;
 mod keys;
 mod lifecycle;
+mod looks;
 mod meter;
 mod reading;
 mod sums;
