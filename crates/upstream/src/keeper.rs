@@ -20,7 +20,7 @@ use crate::fault::Fault;
 use crate::handshake::{list, shake};
 use crate::http::{Remote, secret};
 use crate::judge::Seen;
-use crate::link::{self, Link};
+use crate::link::{self, Carrier, Link};
 use crate::measure;
 use crate::offer::Offer;
 use crate::pins::PinBook;
@@ -221,9 +221,10 @@ impl Keeper {
         settings: &HttpSettings,
         broker: &Broker,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
-        let (remote, standing) = Remote::new(self.name(), settings, broker).await?;
-        let (link, messages) = Link::new(self.name(), Arc::new(standing));
-        let serving = tokio::spawn(remote.run(Arc::clone(&link), messages));
+        let (remote, standing, orders) = Remote::new(self.name(), settings, broker).await?;
+        let (link, messages) =
+            Link::new(self.name(), Arc::new(standing), Some(Arc::clone(&remote) as Arc<dyn Carrier>));
+        let serving = tokio::spawn(remote.run(Arc::clone(&link), messages, orders));
         Ok((None, link, Serving(serving)))
     }
 
@@ -235,7 +236,7 @@ impl Keeper {
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         let (env, standing) = self.environment(env, broker).await?;
         let (program, pipes) = Program::start(command, env)?;
-        let (link, messages) = Link::new(self.name(), Arc::new(standing));
+        let (link, messages) = Link::new(self.name(), Arc::new(standing), None);
         let reading = {
             let link = Arc::clone(&link);
             tokio::spawn(async move { link.read(pipes.output).await })

@@ -2,6 +2,8 @@
 //! finds its request.
 
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,6 +31,8 @@ pub(crate) const GARBAGE: usize = 100;
 pub(crate) struct Link {
     upstream: UpstreamName,
     out: mpsc::Sender<Vec<u8>>,
+    /// Where messages are not lines of one pipe.
+    carrier: Option<Arc<dyn Carrier>>,
     waiting: Mutex<HashMap<u64, Waiting>>,
     next: AtomicU64,
     heard: AtomicU64,
@@ -38,6 +42,15 @@ pub(crate) struct Link {
     /// Cancelled when it is over: the program has ended, or nothing more is sent to it.
     pub(crate) over: CancellationToken,
 }
+
+/// Carries a message to an upstream for whoever waits for its answer, and brings that to the link.
+pub(crate) trait Carrier: Send + Sync {
+    /// Carries one. Dropped before its end, the message is given up.
+    fn carry<'l>(&'l self, link: &'l Link, message: Vec<u8>) -> Carried<'l>;
+}
+
+/// A message on its way.
+pub(crate) type Carried<'l> = Pin<Box<dyn Future<Output = ()> + Send + 'l>>;
 
 struct Waiting {
     answer: oneshot::Sender<Result<Answered, Fault>>,
@@ -76,19 +89,23 @@ pub(crate) struct Asked<'l> {
     id: u64,
     answer: oneshot::Receiver<Result<Answered, Fault>>,
     progress: mpsc::Receiver<Progress>,
+    /// The request, while it is carried.
+    carried: Option<Carried<'l>>,
     done: bool,
 }
 
 impl Link {
-    /// A link whose messages go where the receiver leads.
+    /// A link whose messages go where the receiver leads; those that somebody waits for are carried, if there is a carrier.
     pub(crate) fn new(
         upstream: UpstreamName,
         standing: Arc<Standing>,
+        carrier: Option<Arc<dyn Carrier>>,
     ) -> (Arc<Self>, mpsc::Receiver<Vec<u8>>) {
         let (out, messages) = mpsc::channel(WAITING);
         let link = Self {
             upstream,
             out,
+            carrier,
             waiting: Mutex::default(),
             next: AtomicU64::new(1),
             heard: AtomicU64::new(0),
@@ -121,10 +138,14 @@ impl Link {
         let (answer, answered) = oneshot::channel();
         let (told, progress) = mpsc::channel(PROGRESS);
         lock(&self.waiting).insert(id, Waiting { answer, progress: wants_progress.then_some(told) });
-        let asked = Asked { link: self, id, answer: answered, progress, done: false };
+        let mut asked = Asked { link: self, id, answer: answered, progress, carried: None, done: false };
         // After the entry: from here on its end is seen by whoever ends all of them.
         if self.over.is_cancelled() {
             return Ok(Err(asked.ended_before()));
+        }
+        if let Some(carrier) = &self.carrier {
+            asked.carried = Some(carrier.carry(self, message));
+            return Ok(Ok(asked));
         }
         match self.out.send(message).await {
             Ok(()) => Ok(Ok(asked)),
@@ -149,6 +170,10 @@ impl Link {
 
     /// Sends what wants no answer.
     pub(crate) async fn tell(&self, message: Vec<u8>) -> Result<(), Fault> {
+        if let Some(carrier) = &self.carrier {
+            carrier.carry(self, message).await;
+            return Ok(());
+        }
         self.out.send(message).await.map_err(|_| Fault::Ended)
     }
 
@@ -254,19 +279,25 @@ impl Link {
 impl Asked<'_> {
     /// Waits for the answer.
     pub(crate) async fn answer(mut self) -> Result<Answered, Fault> {
-        let answered = (&mut self.answer).await;
-        self.done = true;
-        answered.unwrap_or(Err(Fault::Ended))
+        loop {
+            if let Next::Answer(answered) = self.next().await {
+                return answered;
+            }
+        }
     }
 
     /// Waits for the answer or for progress, whichever comes first.
     pub(crate) async fn next(&mut self) -> Next {
-        tokio::select! {
-            biased;
-            Some(progress) = self.progress.recv() => Next::Progress(progress),
-            answered = &mut self.answer => {
-                self.done = true;
-                Next::Answer(answered.unwrap_or(Err(Fault::Ended)))
+        loop {
+            tokio::select! {
+                biased;
+                Some(progress) = self.progress.recv() => return Next::Progress(progress),
+                answered = &mut self.answer => {
+                    self.done = true;
+                    return Next::Answer(answered.unwrap_or(Err(Fault::Ended)));
+                }
+                // What it brought is looked at next.
+                () = carried(&mut self.carried) => self.carried = None,
             }
         }
     }
@@ -275,6 +306,14 @@ impl Asked<'_> {
         self.done = true;
         lock(&self.link.waiting).remove(&self.id);
         Fault::Down("it has just ended".to_owned())
+    }
+}
+
+/// Ends when the message has been carried; never, when there is none.
+async fn carried(message: &mut Option<Carried<'_>>) {
+    match message {
+        Some(message) => message.await,
+        None => std::future::pending().await,
     }
 }
 

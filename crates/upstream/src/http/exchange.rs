@@ -7,10 +7,10 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
 use wire::SseReader;
 
-use super::dial::{Dialler, Unreached};
+use super::clients::Clients;
+use super::dial::Unreached;
 use super::outgoing::Outgoing;
 use super::session::Agreed;
 use crate::fault::Fault;
@@ -25,7 +25,7 @@ const ERROR: usize = 64 * 1024;
 
 /// Sends requests to one server.
 pub(super) struct Exchange {
-    pub(super) client: Client<Dialler, Full<Bytes>>,
+    pub(super) clients: Clients,
     pub(super) uri: Uri,
     /// Of every request; secrets among them.
     pub(super) headers: HeaderMap,
@@ -93,7 +93,7 @@ impl Exchange {
                 headers.insert(wire::name::NAME, name.clone());
             }
         }
-        let response = self.client.request(request).await.map_err(|error| unanswered(&error))?;
+        let response = self.clients.here().request(request).await.map_err(|error| unanswered(&error))?;
         let status = response.status();
         if !status.is_success() {
             return refused(response, agreed, sink).await;
@@ -119,7 +119,7 @@ impl Exchange {
     pub(super) async fn listen(&self, agreed: &Agreed, sink: Sink<'_>) -> Result<bool, Broken> {
         let mut request = self.request(Method::GET, Bytes::new(), agreed);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let response = self.client.request(request).await.map_err(|error| unanswered(&error))?;
+        let response = self.clients.here().request(request).await.map_err(|error| unanswered(&error))?;
         if response.status() != StatusCode::OK || essence(response.headers()) != "text/event-stream" {
             return Ok(false);
         }
@@ -132,7 +132,7 @@ impl Exchange {
     /// Says that the session is of no more use.
     pub(super) async fn leave(&self, agreed: &Agreed) {
         let request = self.request(Method::DELETE, Bytes::new(), agreed);
-        let _ = self.client.request(request).await;
+        let _ = self.clients.here().request(request).await;
     }
 
     fn request(&self, method: Method, body: Bytes, agreed: &Agreed) -> Request<Full<Bytes>> {

@@ -3,6 +3,7 @@
 //! `remote.rs` sends and keeps the session, `exchange.rs` is one request and its answer, `dial.rs` connects to where it may.
 
 mod addresses;
+mod clients;
 mod dial;
 mod exchange;
 mod identity;

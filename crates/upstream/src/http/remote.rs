@@ -1,35 +1,28 @@
-//! A server that is reached over HTTP: it carries the messages of a link, and keeps the session that they need.
+//! A server that is reached over HTTP: it carries the messages of a link, each where its answer
+//! is waited for, and keeps the session that they need.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, Standing};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Uri};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use model::{Secret, SecretLocation, UpstreamName};
 use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use wire::{Era, Message, ScanLimits};
 
+use super::clients::Clients;
 use super::dial::{Dialler, Route};
 use super::exchange::{Broken, Exchange};
 use super::identity;
 use super::outgoing::{Outgoing, What};
 use super::session::{Agreed, Session};
-use crate::link::{Link, Taken};
+use crate::link::{Carried, Carrier, Link, Taken};
 use crate::settings::{EnvValue, HttpSettings};
 
-/// How long a connection is kept that nobody uses.
-const IDLE: Duration = Duration::from_secs(60);
-/// The most bytes of the head of an answer.
-const HEAD: usize = 64 * 1024;
-/// The most header lines of one.
-const HEADERS: usize = 100;
 /// How long a greeting has that makes a lost session anew.
 const GREETING: Duration = Duration::from_secs(30);
 /// How long the last word of a session may take.
@@ -41,12 +34,29 @@ const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// The number of a greeting that no link sent.
 const OWN: u64 = 0;
 
+/// Why it is over when we wrote what is no message.
+const OURS_IS_NONE: &str = "a message of ours is none";
+
 /// One server.
 pub(crate) struct Remote {
     upstream: UpstreamName,
     exchange: Exchange,
     session: Session,
+    orders: mpsc::UnboundedSender<Order>,
 }
+
+/// What those who post have [`Remote::run`] do.
+pub(crate) enum Order {
+    /// End, for this reason.
+    End(String),
+    /// Hear what a legacy server says unasked.
+    Listen,
+    /// Hear what a modern server tells of changes.
+    Subscribe,
+}
+
+/// Orders as they come. There are as many as messages, and each is taken at once.
+pub(crate) type Orders = mpsc::UnboundedReceiver<Order>;
 
 impl Remote {
     /// Makes everything ready to reach it, with secrets fetched for it; says why that cannot be.
@@ -54,48 +64,48 @@ impl Remote {
         upstream: UpstreamName,
         settings: &HttpSettings,
         broker: &Broker,
-    ) -> Result<(Arc<Self>, Standing), String> {
+    ) -> Result<(Arc<Self>, Standing, Orders), String> {
         let uri: Uri = settings.url.parse().map_err(|_| "`url` is no address".to_owned())?;
         let (headers, secrets) = headers(upstream, settings, broker).await?;
         let route = route(&uri, settings).await?;
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
-        client.http1_max_buf_size(HEAD).http1_max_headers(HEADERS);
-        let exchange = Exchange { client: client.build(Dialler(Arc::new(route))), uri, headers };
+        let exchange = Exchange { clients: Clients::new(Dialler(Arc::new(route))), uri, headers };
         let standing = Standing::new(&secrets);
-        Ok((Arc::new(Self { upstream, exchange, session: Session::default() }), standing))
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let remote = Self { upstream, exchange, session: Session::default(), orders };
+        Ok((Arc::new(remote), standing, ordered))
     }
 
-    /// Carries messages until the link is over or it cannot be reached any more; says why.
+    /// Does what comes beside the requests until the link is over or it cannot be reached any more; says why.
     pub(crate) async fn run(
         self: Arc<Self>,
         link: Arc<Link>,
         mut messages: mpsc::Receiver<Vec<u8>>,
+        mut orders: Orders,
     ) -> String {
-        let (mut posts, mut under_way) = (JoinSet::new(), HashMap::<u64, AbortHandle>::new());
-        posts.spawn(Arc::clone(&self).probe(Arc::clone(&link)));
-        let mut listens = false;
+        let mut tasks = JoinSet::<Option<String>>::new();
+        tasks.spawn(Arc::clone(&self).probe(Arc::clone(&link)));
+        let mut subscribed = false;
         let why = loop {
             tokio::select! {
                 biased;
                 () = link.over.cancelled() => break "it is not wanted any more".to_owned(),
-                Some(posted) = posts.join_next() => match posted {
-                    Ok(Posted { ends_it: Some(why), .. }) => break why,
-                    Ok(Posted { id: Some(id), .. }) => drop(under_way.remove(&id)),
-                    Ok(Posted { id: None, .. }) | Err(_) => {}
-                },
-                message = messages.recv() => match message.and_then(Outgoing::new) {
-                    Some(outgoing) if outgoing.lists_tools() && !std::mem::replace(&mut listens, true) => {
-                        posts.spawn(Arc::clone(&self).subscribe(Arc::clone(&link)));
-                        self.send(outgoing, &link, &mut posts, &mut under_way);
+                Some(order) = orders.recv() => match order {
+                    Order::End(why) => break why,
+                    Order::Listen => drop(tasks.spawn(Arc::clone(&self).listen(Arc::clone(&link)))),
+                    Order::Subscribe if !std::mem::replace(&mut subscribed, true) => {
+                        tasks.spawn(Arc::clone(&self).subscribe(Arc::clone(&link)));
                     }
-                    Some(outgoing) => self.send(outgoing, &link, &mut posts, &mut under_way),
-                    None => break "a message of ours is none".to_owned(),
+                    Order::Subscribe => {}
+                },
+                Some(ended) = tasks.join_next() => if let Ok(Some(why)) = ended { break why },
+                message = messages.recv() => match message.and_then(Outgoing::new) {
+                    Some(outgoing) => self.send(outgoing, &link, &mut tasks),
+                    None => break OURS_IS_NONE.to_owned(),
                 },
             }
         };
         link.end();
-        posts.shutdown().await;
+        tasks.shutdown().await;
         let agreed = self.session.agreed();
         if agreed.session.is_some() {
             let _ = tokio::time::timeout(LEAVING, self.exchange.leave(&agreed)).await;
@@ -103,54 +113,50 @@ impl Remote {
         why
     }
 
-    fn send(
-        self: &Arc<Self>,
-        outgoing: Outgoing,
-        link: &Arc<Link>,
-        posts: &mut JoinSet<Posted>,
-        under_way: &mut HashMap<u64, AbortHandle>,
-    ) {
-        if let What::Cancelled(id) = outgoing.what {
-            // The answer is waited for no more: a modern server learns it by that, a legacy one by the message.
-            if let Some(post) = under_way.remove(&id) {
-                post.abort();
-            }
-            if self.session.agreed().version.is_none() {
-                return;
-            }
+    /// Posts what nobody waits for.
+    fn send(self: &Arc<Self>, outgoing: Outgoing, link: &Arc<Link>, tasks: &mut JoinSet<Option<String>>) {
+        // A modern server learns that a request is given up by its connection, which whoever asked has closed.
+        if matches!(outgoing.what, What::Cancelled(_)) && self.session.agreed().version.is_none() {
+            return;
         }
-        let id = outgoing.id();
-        let post = posts.spawn(Arc::clone(self).deliver(outgoing, Arc::clone(link)));
-        if let Some(id) = id {
-            under_way.insert(id, post);
-        }
+        let (remote, link) = (Arc::clone(self), Arc::clone(link));
+        tasks.spawn(async move { remote.deliver(&outgoing, &link).await });
     }
 
-    /// Posts a message, and sees to it that whoever waits for its answer learns what became of it.
-    async fn deliver(self: Arc<Self>, outgoing: Outgoing, link: Arc<Link>) -> Posted {
-        let id = outgoing.id();
+    /// Posts a message, and sees to it that whoever waits for its answer learns what became of it. Says why the upstream
+    /// is of no more use, if it is not.
+    async fn deliver(&self, outgoing: &Outgoing, link: &Link) -> Option<String> {
         let agreed = self.session.agreed();
-        let mut posted = self.post(&outgoing, &agreed, &link).await;
+        let mut posted = self.post(outgoing, &agreed, link).await;
         if posted == Err(Broken::SessionLost) {
-            posted = match self.repair(&agreed, &link).await {
-                Ok(()) => self.post(&outgoing, &self.session.agreed(), &link).await,
+            posted = match self.repair(&agreed, link).await {
+                Ok(()) => self.post(outgoing, &self.session.agreed(), link).await,
                 Err(broken) => Err(broken),
             };
         }
         match posted {
-            Ok(()) if outgoing.what == What::Greeted => self.listen(&link).await,
-            Ok(()) => Posted { id, ends_it: None },
+            Ok(()) => {
+                if outgoing.what == What::Greeted {
+                    self.order(Order::Listen);
+                }
+                None
+            }
             Err(broken) => {
                 let ends_it = broken.ends_it();
-                match id {
+                match outgoing.id() {
                     Some(id) => link.fail(id, broken.fault()),
                     None => {
                         tracing::debug!(upstream = %self.upstream, ?broken, "it did not take a message that wants no answer")
                     }
                 }
-                Posted { id, ends_it }
+                ends_it
             }
         }
+    }
+
+    fn order(&self, order: Order) {
+        // Nobody takes orders when it is over, and nothing is to be done then.
+        let _ = self.orders.send(order);
     }
 
     async fn post(&self, outgoing: &Outgoing, agreed: &Agreed, link: &Link) -> Result<(), Broken> {
@@ -211,16 +217,16 @@ impl Remote {
     }
 
     /// Hears what a legacy server says unasked, for as long as it offers to.
-    async fn listen(&self, link: &Link) -> Posted {
+    async fn listen(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
         let mut pause = REOPEN.0;
         loop {
             let mut sink = |message: &[u8]| link.take(message, Some(OWN));
             match self.exchange.listen(&self.session.agreed(), &mut sink).await {
                 Ok(true) => pause = REOPEN.0,
-                Ok(false) => return Posted { id: None, ends_it: None },
+                Ok(false) => return None,
                 Err(broken) => {
                     if let Some(why) = broken.ends_it() {
-                        return Posted { id: None, ends_it: Some(why) };
+                        return Some(why);
                     }
                 }
             }
@@ -230,11 +236,10 @@ impl Remote {
     }
 
     /// Hears of a modern server when its tools change, for as long as it offers to tell.
-    async fn subscribe(self: Arc<Self>, link: Arc<Link>) -> Posted {
-        let none = Posted { id: None, ends_it: None };
+    async fn subscribe(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
         let subscription =
             wire::write_request(OWN, "subscriptions/listen", &wire::listen_params(wire::LATEST));
-        let Some(subscription) = Outgoing::new(subscription) else { return none };
+        let subscription = Outgoing::new(subscription)?;
         let mut pause = REOPEN.0;
         loop {
             let mut ends = |message: &[u8]| {
@@ -244,7 +249,7 @@ impl Remote {
             match self.exchange.post(&subscription, &Agreed::default(), &mut |_| {}, &mut ends).await {
                 Ok(()) => pause = REOPEN.0,
                 Err(Broken::Off) => {}
-                Err(broken) => return Posted { id: None, ends_it: broken.ends_it() },
+                Err(broken) => return broken.ends_it(),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(REOPEN.1);
@@ -254,7 +259,7 @@ impl Remote {
     }
 
     /// Asks now and then whether it is there: if it is not, whoever posts the question finds out.
-    async fn probe(self: Arc<Self>, link: Arc<Link>) -> Posted {
+    async fn probe(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
         loop {
             tokio::time::sleep(PROBE).await;
             let (method, params) = match self.session.agreed().version.map(wire::ProtocolVersion::era) {
@@ -266,10 +271,20 @@ impl Remote {
     }
 }
 
-/// A message that was posted.
-struct Posted {
-    id: Option<u64>,
-    ends_it: Option<String>,
+impl Carrier for Remote {
+    fn carry<'l>(&'l self, link: &'l Link, message: Vec<u8>) -> Carried<'l> {
+        Box::pin(async move {
+            let Some(outgoing) = Outgoing::new(message) else {
+                return self.order(Order::End(OURS_IS_NONE.to_owned()));
+            };
+            if outgoing.lists_tools() {
+                self.order(Order::Subscribe);
+            }
+            if let Some(why) = self.deliver(&outgoing, link).await {
+                self.order(Order::End(why));
+            }
+        })
+    }
 }
 
 /// The version that the answer to a greeting settles on.
