@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("policy", &["model"]),
     ("store", &["model"]),
     ("config", &["model", "policy"]),
+    ("import", &["model"]),
     ("audit", &["guard", "model", "policy"]),
     ("broker", &["audit", "guard", "model", "policy", "store"]),
     ("sources", &["broker", "model"]),
@@ -36,7 +37,7 @@ const COMPOSED: &[(&str, &[&str])] = &[
 const APPLICATION: &str = "portcullis";
 
 /// Crates without runtime, clock and file system.
-pub(crate) const PURE: &[&str] = &["model", "policy", "guard", "wire"];
+pub(crate) const PURE: &[&str] = &["model", "policy", "guard", "wire", "import"];
 
 /// What a pure crate's manifest must not name, not even for tests.
 const IMPURE: &[&str] = &[
