@@ -1,8 +1,10 @@
 //! What can be written on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod protector;
 
 use crate::bench::BenchOptions;
 use crate::demo::Demo;
@@ -110,6 +112,10 @@ pub(crate) enum Command {
     /// Read and verify the audit journal
     #[command(subcommand)]
     Audit(Audit),
+    /// Stand in for `mcp-protector`, with its file (`--config FILE`)
+    Proxy(Proxy),
+    /// Check a file of `mcp-protector` (`--config FILE`)
+    ValidateConfig,
     /// Measure what the gateway costs on this machine, against the bare limit
     Bench(BenchOptions),
     /// Print a completion script for a shell
@@ -117,6 +123,14 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+}
+
+/// `proxy`
+#[derive(Debug, Args)]
+pub(crate) struct Proxy {
+    /// A host name that clients reach it by, beside `localhost`, addresses and this machine's own name
+    #[arg(long = "allow-host", value_name = "HOST")]
+    pub(crate) allow_hosts: Vec<String>,
 }
 
 /// Whose eyes to see with.
@@ -423,9 +437,14 @@ pub(crate) struct Query {
     pub(crate) commands: bool,
 }
 
-/// Reads the command line; help and usage errors are printed here.
+/// Reads the command line, as the program that it is called as; help and usage errors are printed here.
 pub(crate) fn parse() -> Result<Cli, Exit> {
-    Cli::try_parse().map_err(|error| {
+    let called = std::env::args_os().next().map(PathBuf::from);
+    let parsed = match called.as_deref().and_then(Path::file_name) {
+        Some(name) if name == protector::NAME => protector::parse(),
+        Some(_) | None => Cli::try_parse(),
+    };
+    parsed.map_err(|error| {
         // Standard output or error may be closed; there is nobody left to tell.
         let _ = error.print();
         if error.use_stderr() { Exit::Usage } else { Exit::Done }

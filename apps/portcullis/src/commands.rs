@@ -8,6 +8,7 @@ mod hostkey;
 pub(crate) mod init;
 mod key;
 mod policy;
+mod protector;
 mod secret;
 mod serve;
 mod stdio;
@@ -34,7 +35,10 @@ pub(crate) fn run(cli: Cli) -> Exit {
 
 fn dispatch(cli: Cli, output: Output) -> Result<Exit, Stop> {
     let global = cli.global;
-    if !matches!(cli.command, Command::Serve | Command::Stdio(_)) {
+    if !matches!(
+        cli.command,
+        Command::Serve | Command::Stdio(_) | Command::Proxy(_) | Command::ValidateConfig
+    ) {
         log::start(None, &global);
     }
     match cli.command {
@@ -56,6 +60,8 @@ fn dispatch(cli: Cli, output: Output) -> Result<Exit, Stop> {
         Command::Policy(policy) => policy::run(&global, policy, output),
         Command::Upstream(upstream) => upstream::run(&global, upstream, output),
         Command::Audit(audit) => audit::run(&global, audit, output),
+        Command::Proxy(proxy) => protector::proxy(&global, &proxy, output),
+        Command::ValidateConfig => protector::validate(&global, output),
         Command::Completions { shell } => completions::run(shell),
     }
 }

@@ -13,8 +13,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use audit::{AuthFailureMeter, Journal};
+use audit::{AuthFailureMeter, Journal, SinkConfig};
 use broker::Broker;
+use config::Loaded;
 use connector_ssh::SshConnector;
 use gateway::control::Tray;
 use gateway::owner::{OwnError, Owner};
@@ -36,7 +37,7 @@ use reloader::Reloader;
 
 pub(crate) use agent_keys::doubts as agent_doubts;
 pub(crate) use certificates::doubts as certificate_doubts;
-pub(crate) use front::{front, renew_certificates};
+pub(crate) use front::{Elsewhere, front, front_for, renew_certificates};
 pub(crate) use translate::{compile, tool_facts};
 
 /// How long calls that nobody waits for any more have for their record.
@@ -68,13 +69,32 @@ pub(crate) struct Portcullis {
 /// A gateway that serves, as the one owner of its state folder.
 pub(crate) async fn compose(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
     let portcullis = local(place, global, output).await?;
-    portcullis.upstreams.configure(upstreams::settings(&portcullis.in_force.load().loaded));
+    portcullis.start_upstreams();
     Ok(portcullis)
 }
 
 /// Builds the gateway that the files describe. For as long as one command runs, which starts nobody's programs.
 pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Result<Portcullis, Stop> {
-    let loaded = load(place, output)?;
+    built(place, load(place, output)?, Journalling::default(), global, output).await
+}
+
+/// What no file of ours can say about the journal.
+#[derive(Default)]
+pub(crate) struct Journalling {
+    /// More copies of the entries.
+    pub(crate) sinks: Vec<SinkConfig>,
+    /// It stays about as small as this, in bytes.
+    pub(crate) most: Option<u64>,
+}
+
+/// Builds the gateway from what has been read. Its upstreams are not started.
+pub(crate) async fn built(
+    place: &Place,
+    loaded: Loaded,
+    journalling: Journalling,
+    global: &Global,
+    output: Output,
+) -> Result<Portcullis, Stop> {
     let snapshot = compiled(&loaded, output)?.0;
     translate::refuse_insecure(&loaded, global.insecure)?;
     let state = loaded.configuration.state.clone();
@@ -83,7 +103,8 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(&SystemEntropy).map_err(Stop::failed)?);
 
     let seal_key = Arc::new(translate::seal_key(&loaded)?);
-    let journal = Journal::open(translate::journal(&loaded)?, Arc::clone(&clock), Arc::clone(&entropy))
+    let journal = translate::journal(&loaded, journalling)?;
+    let journal = Journal::open(journal, Arc::clone(&clock), Arc::clone(&entropy))
         .map_err(translate::journal_not_opened)?;
     let store = SqliteStore::open(&state.join("store.sqlite")).map_err(translate::store_not_opened)?;
     let store: Arc<dyn StateStore> = Arc::new(store);
@@ -151,6 +172,16 @@ pub(crate) async fn local(place: &Place, global: &Global, output: Output) -> Res
 }
 
 impl Portcullis {
+    /// Starts the upstreams that are declared.
+    pub(crate) fn start_upstreams(&self) {
+        self.upstreams.configure(upstreams::settings(&self.in_force.load().loaded));
+    }
+
+    /// Waits for the first start of every upstream; says why, if one of them failed.
+    pub(crate) async fn failed_upstream(&self) -> Option<String> {
+        self.upstreams.tried().await.into_iter().find_map(|(_, down)| down)
+    }
+
     /// The right to the state folder.
     pub(crate) fn owner(&self) -> &Owner {
         &self.owner

@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal};
 
-use config::{Log, LogFormat};
+use config::{Log, LogFormat, LogLevel};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::Global;
@@ -28,6 +28,33 @@ pub(crate) fn start(log: Option<&Log>, global: &Global) {
     let _ = if json { lines.json().try_init() } else { lines.try_init() };
 }
 
+/// Starts logging as `mcp-protector` did: lines for people, at the level that `RUST_LOG` gives for it or for everything.
+pub(crate) fn start_by_environment(global: &Global) {
+    let directives = std::env::var("RUST_LOG").unwrap_or_default();
+    let level = level_of(&directives).unwrap_or(LogLevel::Info);
+    start(Some(&Log { level, format: LogFormat::Text }), global);
+}
+
+/// The last directive that is about that program, or about everything.
+fn level_of(directives: &str) -> Option<LogLevel> {
+    let mut levels = directives.split(',').filter_map(|directive| {
+        let level = match directive.trim().split_once('=') {
+            Some(("mcp_protector" | "portcullis", level)) => level,
+            Some(_) => return None,
+            None => directive.trim(),
+        };
+        match level.to_ascii_lowercase().as_str() {
+            "error" | "off" => Some(LogLevel::Error),
+            "warn" => Some(LogLevel::Warn),
+            "info" => Some(LogLevel::Info),
+            "debug" => Some(LogLevel::Debug),
+            "trace" => Some(LogLevel::Trace),
+            _ => None,
+        }
+    });
+    levels.next_back()
+}
+
 /// Below `info` libraries speak of every packet and every parsed word, logins and commands among them: only our own
 /// crates may go there.
 fn filter(level: &str) -> String {
@@ -42,7 +69,23 @@ const OURS: &[&str] = &["portcullis", "gateway", "mcp", "audit", "broker", "sour
 
 #[cfg(test)]
 mod tests {
-    use super::filter;
+    use config::LogLevel;
+
+    use super::{filter, level_of};
+
+    #[test]
+    fn the_level_is_read_from_directives_about_us_or_everything() {
+        for (directives, level) in [
+            ("", None),
+            ("debug", Some(LogLevel::Debug)),
+            ("mcp_protector=WARN", Some(LogLevel::Warn)),
+            ("warn,mcp_protector=trace,hyper=off", Some(LogLevel::Trace)),
+            ("hyper=debug", None),
+            ("[span]=x", None),
+        ] {
+            assert_eq!(level_of(directives), level, "{directives}");
+        }
+    }
 
     #[test]
     fn libraries_never_log_below_info() {

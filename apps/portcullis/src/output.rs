@@ -97,6 +97,11 @@ impl Output {
         say(&format!("{ERROR}error:{ERROR:#} {text}"));
     }
 
+    /// Something that is wrong, in the form of a program that this one stands in for.
+    pub(crate) fn plain_error(self, text: &str) {
+        say(&format!("Error: {text}"));
+    }
+
     /// A finding in a file; its place comes first, so that editors can jump there.
     pub(crate) fn finding(self, severity: &str, text: &str, hint: Option<&str>) {
         let style = if severity == "error" { ERROR } else { WARNING };

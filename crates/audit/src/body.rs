@@ -30,6 +30,8 @@ pub(crate) struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) transport: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) session: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agent: Option<Word>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool: Option<Word>,
@@ -104,6 +106,7 @@ impl Body {
             actor: text(),
             client_ip: text(),
             transport: Some("x"),
+            session: Some(1),
             agent: text(),
             tool: text(),
             tier: Some("x"),
@@ -162,6 +165,7 @@ impl Body {
             principal: event.principal.as_ref().map(|principal| principal.to_shared().into()),
             client_ip: event.origin.client_ip.map(|ip| ip.to_canonical().to_string().into()),
             transport: Some(event.origin.transport).filter(|transport| !transport.is_empty()),
+            session: event.origin.session,
             agent: event.origin.agent.as_deref().map(|agent| text(agent, AGENT).into()),
             tool: event.tool.as_ref().map(|tool| tool.to_shared().into()),
             ..Self::default()

@@ -13,6 +13,8 @@ pub struct Origin {
     pub client_ip: Option<IpAddr>,
     /// `http`, `stdio`, `socket` or `control`.
     pub transport: &'static str,
+    /// The client's session over HTTP, counted from the start of the process; `None`: it has none.
+    pub session: Option<u64>,
     /// What the client says it is. Untrusted, for people.
     pub agent: Option<String>,
     /// The call this one is part of.
@@ -54,6 +56,8 @@ pub struct CompletionFacts {
     pub command: Option<String>,
     /// The other system's own code.
     pub vendor_code: Option<String>,
+    /// More members, all plain facts without secrets.
+    pub fields: serde_json::Map<String, serde_json::Value>,
 }
 
 /// An entry that belongs to no call (`config_reloaded`, `agent_connected`, aggregated `auth_failure`).

@@ -11,7 +11,7 @@ pub(crate) trait Disk: Send {
     fn create(&mut self, number: u64) -> io::Result<Box<dyn LogFile>>;
     /// Opens an existing file for appending.
     fn reopen(&mut self, number: u64) -> io::Result<Box<dyn LogFile>>;
-    /// Removes a file that holds nothing of its own.
+    /// Removes a file that holds nothing of its own, or that nobody keeps.
     fn discard(&mut self, number: u64) -> io::Result<()>;
 }
 

@@ -111,7 +111,8 @@ impl Journal {
         let vouched = heads::within(heads::PATIENCE, move || heads::last(&from, &key))
             .map_err(|cause| at(&heads_path, &cause))?;
         let opening = Opening { fields: opening, vouched, now: clock.now() };
-        let log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), opening)?;
+        let mut log = recover::open(&config.dir, disk, config.max_file_bytes, ids.clone(), opening)?;
+        log.keep_files(config.keep_files);
         let sinks: Result<Vec<_>, _> = config.sinks.into_iter().map(Sink::start).collect();
         let sinks = sinks.map_err(|cause| JournalError(format!("a sink cannot be opened: {cause}")))?;
         let heads = HeadWriter::start(config.signing_key, heads_path.clone())

@@ -41,5 +41,5 @@ pub use pending::{Intended, Pending, Recorded};
 pub use query::{Entry, Filter, ReadError, query, tail};
 pub use seal::{RecordCommands, UnsealError, unseal};
 pub use settings::{Durability, HeadsConfig, JournalConfig};
-pub use sink::{SinkConfig, SinkTarget};
+pub use sink::{ProtectorLines, SinkConfig, SinkFormat, SinkTarget};
 pub use verify::{BadRecord, Damage, VerifyReport, verify};

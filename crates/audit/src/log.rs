@@ -35,6 +35,7 @@ pub(crate) struct Log {
     unsynced: Vec<u8>,
     open: OpenCalls,
     max_file_bytes: u64,
+    keep_files: Option<u64>,
     ids: Ids,
 }
 
@@ -63,8 +64,14 @@ impl Log {
             unsynced,
             open,
             max_file_bytes,
+            keep_files: None,
             ids,
         }
+    }
+
+    /// Removes files from now on that are followed by more than so many.
+    pub(crate) fn keep_files(&mut self, most: Option<u64>) {
+        self.keep_files = most;
     }
 
     /// The last entry.
@@ -187,7 +194,17 @@ impl Log {
         self.chain = chain;
         self.unsynced.clear();
         self.trusted = true;
+        self.remove_oldest();
         Ok(())
+    }
+
+    /// Files are made one at a time, so one at a time is enough.
+    fn remove_oldest(&mut self) {
+        let oldest = self.keep_files.and_then(|keep| self.number.checked_sub(keep)?.checked_sub(1));
+        let Some(oldest) = oldest.filter(|number| *number > 0) else { return };
+        if let Err(cause) = self.disk.discard(oldest) {
+            tracing::warn!(file = name(oldest), %cause, "an old journal file could not be removed");
+        }
     }
 }
 

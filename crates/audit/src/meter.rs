@@ -23,9 +23,12 @@ pub struct AuthFailureMeter {
     counts: Mutex<Counts>,
 }
 
+/// Address, transport, and what was wrong.
+type Source = (Option<IpAddr>, &'static str, &'static str);
+
 #[derive(Debug, Default)]
 struct Counts {
-    by_source: BTreeMap<(Option<IpAddr>, &'static str), u64>,
+    by_source: BTreeMap<Source, u64>,
     /// Failures of sources beyond [`SOURCES`], and of seconds beyond the budget.
     others: u64,
     budget: u32,
@@ -43,12 +46,12 @@ impl AuthFailureMeter {
         Self { counts: Mutex::new(Counts { budget: BURST, ..Counts::default() }) }
     }
 
-    /// Counts one failure. IPv6 addresses count by their /64, which is what one stranger has.
-    pub fn count(&self, source: Option<IpAddr>, transport: &'static str) {
-        let source = source.map(network);
+    /// Counts one failure, and why it is one. IPv6 addresses count by their /64, which is what one stranger has.
+    pub fn count(&self, source: Option<IpAddr>, transport: &'static str, why: &'static str) {
+        let source = (source.map(network), transport, why);
         let mut counts = self.lock();
-        if counts.by_source.len() < SOURCES || counts.by_source.contains_key(&(source, transport)) {
-            let count = counts.by_source.entry((source, transport)).or_default();
+        if counts.by_source.len() < SOURCES || counts.by_source.contains_key(&source) {
+            let count = counts.by_source.entry(source).or_default();
             *count = count.saturating_add(1);
         } else {
             counts.others = counts.others.saturating_add(1);
@@ -60,10 +63,10 @@ impl AuthFailureMeter {
         let mut counts = self.lock();
         counts.budget = counts.budget.saturating_add(SUSTAINED).min(BURST);
         let mut events = Vec::new();
-        for ((source, transport), count) in std::mem::take(&mut counts.by_source) {
+        for ((source, transport, why), count) in std::mem::take(&mut counts.by_source) {
             if counts.budget > SUSTAINED {
                 counts.budget -= 1;
-                events.push(event(source, transport, count, None));
+                events.push(event(source, transport, count, Some(why)));
             } else {
                 counts.others = counts.others.saturating_add(count);
             }
@@ -123,13 +126,13 @@ impl Drop for Unwritten<'_> {
     }
 }
 
-fn event(source: Option<IpAddr>, transport: &'static str, count: u64, note: Option<&str>) -> Event {
+fn event(source: Option<IpAddr>, transport: &'static str, count: u64, why: Option<&str>) -> Event {
     let mut fields = Map::from_iter([
         ("count".to_owned(), json!(count)),
         ("decision".to_owned(), json!("denied")),
         ("error_code".to_owned(), json!(model::ErrorCode::AuthFailed.as_str())),
     ]);
-    fields.extend(note.map(|note| ("note".to_owned(), Value::from(note))));
+    fields.extend(why.map(|why| ("reason".to_owned(), Value::from(why))));
     let origin = Origin { client_ip: source, transport, ..Origin::default() };
     Event { event: "auth_failure", principal: None, origin, tool: None, fields }
 }

@@ -69,6 +69,7 @@ impl Pending {
             actor: Some(origin.actor.as_ref().unwrap_or(&principal.id).to_shared().into()),
             client_ip: origin.client_ip.map(|ip| ip.to_canonical().to_string().into()),
             transport: Some(origin.transport).filter(|transport| !transport.is_empty()),
+            session: origin.session,
             agent: origin.agent.as_deref().map(|agent| text(agent, AGENT).into()),
             tool: Some(tool.to_shared().into()),
             ..Body::default()
@@ -88,6 +89,11 @@ impl Pending {
     /// The call's id.
     pub fn id(&self) -> CallId {
         self.id
+    }
+
+    /// What its caller wrote where a tool's name belongs, if that is none: without it nobody could say what was tried.
+    pub fn called(&mut self, written: &str) {
+        self.common.fields.insert("called".to_owned(), text(written, TEXT).into());
     }
 
     pub(crate) fn common(&self) -> &Body {
@@ -122,7 +128,8 @@ impl Pending {
     /// The entry that ends the call.
     pub(crate) fn end(&self, facts: &CompletionFacts, report: &guard::Report) -> Result<Body, JournalError> {
         let limited = |raw: &Option<String>| raw.as_deref().map(|raw| Word::from(text(raw, TEXT)));
-        let common = Body::clone(&self.common);
+        let mut common = Body::clone(&self.common);
+        common.fields.extend(facts.fields.clone());
         // The intent has it already; a call that never came so far has it here.
         let command = match (&facts.command, self.stage) {
             (Some(command), Stage::Open) => self.journal.command(self.common.id.as_str(), command)?,

@@ -31,6 +31,8 @@ pub struct JournalConfig {
     pub heads: HeadsConfig,
     /// Bytes from which on a file is followed by the next.
     pub max_file_bytes: u64,
+    /// How many files stay beside the one that is written; `None`: all. For a journal that nobody keeps.
+    pub keep_files: Option<u64>,
     /// Copies for people and log shippers.
     pub sinks: Vec<SinkConfig>,
     /// How many requests may wait for the writer at once; more wait for a place.
@@ -63,6 +65,7 @@ impl JournalConfig {
             record_commands,
             heads: HeadsConfig { every: Duration::from_secs(60), path: heads },
             max_file_bytes: 64 * 1024 * 1024,
+            keep_files: None,
             sinks: Vec::new(),
             queue: 1024,
             patience: Duration::from_secs(10),

@@ -1,6 +1,9 @@
 //! Sinks: copies of the entries for people and log shippers. They never hold the journal up: each has a thread
-//! and a queue of its own, and what it cannot take is dropped, counted, and said in the sink.
+//! and a queue of its own, and what it cannot take is dropped, counted, and said in the sink and in the log.
 
+mod protector;
+
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -19,11 +22,31 @@ pub enum SinkTarget {
     File(PathBuf),
 }
 
-/// One `[[audit.sink]]`: the journal's own lines, as they are (`format = "native"`).
+/// A copy of the entries, somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SinkConfig {
     /// Where to.
     pub to: SinkTarget,
+    /// As what.
+    pub format: SinkFormat,
+}
+
+/// How a sink writes entries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SinkFormat {
+    /// The journal's own lines, as they are.
+    Native,
+    /// Lines as `mcp-protector` wrote them, version 2, of one upstream.
+    Protector(ProtectorLines),
+}
+
+/// What lines of `mcp-protector` say, and entries of ours do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectorLines {
+    /// The upstream, as they call it.
+    pub upstream: String,
+    /// How clients authenticate: `none`, `bearer` or `ip_allowlist`.
+    pub method: &'static str,
 }
 
 /// Batches that may wait for a slow reader.
@@ -48,8 +71,9 @@ impl Sink {
         let first = open(&config.to)?;
         let (queue, messages) = sync_channel(QUEUE);
         let (ending, ended) = channel();
+        let SinkConfig { to, format } = config;
         std::thread::Builder::new().name("audit-sink".to_owned()).spawn(move || {
-            run(&config.to, first, &messages);
+            run(&to, &format, first, &messages);
             drop::<std::sync::mpsc::Sender<()>>(ending);
         })?;
         Ok(Self { queue, ended, dropped: 0 })
@@ -66,6 +90,9 @@ impl Sink {
         match self.queue.try_send(Message::Lines(batch)) {
             Ok(()) => self.dropped = 0,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                if self.dropped == 0 {
+                    tracing::warn!("audit log channel full; entries are being dropped");
+                }
                 let lines = lines.iter().filter(|byte| **byte == b'\n').count();
                 self.dropped = self.dropped.saturating_add(u64::try_from(lines).unwrap_or(u64::MAX));
             }
@@ -83,11 +110,21 @@ impl Sink {
     }
 }
 
-fn run(target: &SinkTarget, first: Box<dyn Write + Send>, messages: &Receiver<Message>) {
+impl SinkFormat {
+    /// Lines of the journal in this format.
+    fn of<'l>(&self, lines: &'l [u8]) -> Cow<'l, [u8]> {
+        match self {
+            Self::Native => Cow::Borrowed(lines),
+            Self::Protector(about) => Cow::Owned(protector::lines(about, lines)),
+        }
+    }
+}
+
+fn run(target: &SinkTarget, format: &SinkFormat, first: Box<dyn Write + Send>, messages: &Receiver<Message>) {
     let mut out = first;
     for message in messages {
         let done = match message {
-            Message::Lines(lines) => out.write_all(&lines).and_then(|()| out.flush()),
+            Message::Lines(lines) => out.write_all(&format.of(&lines)).and_then(|()| out.flush()),
             Message::Reopen => open(target).map(|again| out = again),
         };
         if let Err(cause) = done {

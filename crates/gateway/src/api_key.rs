@@ -15,6 +15,7 @@ const MARK: &str = "pk_";
 const PREFIX_DIGITS: usize = 8;
 const SECRET_CHARACTERS: usize = 43;
 const HASH_DIGITS: usize = 64;
+const TOKEN: &str = "token:";
 
 /// The word in the configuration for the only way keys are hashed.
 pub const ALGORITHM: &str = "blake3";
@@ -87,6 +88,17 @@ pub fn verify(hash: &str, presented: &str) -> bool {
     stored == shown && bool::from(found.as_bytes().ct_eq(digest.as_bytes()))
 }
 
+/// What may be kept, in memory, of a token that another program made, and that has no form of ours: it is found by its whole hash.
+pub fn token_hash(token: &str) -> String {
+    format!("{TOKEN}{}", hash_of(token).to_hex())
+}
+
+/// Whether this is the token that was hashed.
+pub fn verify_token(hash: &str, presented: &str) -> bool {
+    let Some(digest) = hash.strip_prefix(TOKEN) else { return false };
+    bool::from(hash_of(presented).to_hex().as_bytes().ct_eq(digest.as_bytes()))
+}
+
 fn hash_of(key: &str) -> blake3::Hash {
     blake3::hash(key.as_bytes())
 }
@@ -103,7 +115,7 @@ fn is_hex(byte: u8) -> bool {
 mod tests {
     use model::{Entropy, NoEntropy};
 
-    use super::{generate, hash_prefix, prefix, verify};
+    use super::{generate, hash_prefix, prefix, token_hash, verify, verify_token};
 
     struct Counting(std::sync::atomic::AtomicU8);
 
@@ -126,6 +138,17 @@ mod tests {
 
     fn counting() -> Counting {
         Counting(std::sync::atomic::AtomicU8::new(0))
+    }
+
+    #[test]
+    fn a_token_of_another_program_is_verified_whole() {
+        let hash = token_hash("s3cret");
+        assert!(!hash.contains("s3cret"));
+        assert!(verify_token(&hash, "s3cret"));
+        for wrong in ["", "s3cre", "s3cret ", "S3cret", hash.as_str()] {
+            assert!(!verify_token(&hash, wrong), "{wrong}");
+        }
+        assert!(!verify_token("token:", "") && !verify("token:", ""));
     }
 
     #[test]

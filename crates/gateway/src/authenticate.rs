@@ -53,6 +53,7 @@ impl Authenticated<()> {
         let origin = Origin {
             client_ip: presented.client_ip,
             transport: presented.transport,
+            session: None,
             agent: presented.agent.map(str::to_owned),
             parent: None,
             actor: None,
@@ -63,6 +64,13 @@ impl Authenticated<()> {
     /// The same client after a reload.
     pub(crate) fn renewed(&self, principal: &Arc<Principal>) -> Self {
         Self { principal: Arc::clone(principal), ..self.clone() }
+    }
+
+    /// In a session, by its number.
+    #[must_use]
+    pub fn in_session(mut self, number: u64) -> Self {
+        self.origin.session = Some(number);
+        self
     }
 
     /// An operator who may act as another principal, after `operator:impersonate` was permitted.

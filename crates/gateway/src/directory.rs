@@ -15,7 +15,7 @@ use crate::authenticate::{Authenticated, Presented, Proof};
 pub struct Entry {
     /// Who it is.
     pub principal: Arc<Principal>,
-    /// Hashes of its API keys, as `key new` printed them.
+    /// Hashes of its API keys, as `key new` printed them, or of tokens of another program's making.
     pub api_keys: Vec<String>,
     /// The certificate name that proves it, if there is one.
     pub certificate: Option<String>,
@@ -23,6 +23,33 @@ pub struct Entry {
     pub from: Vec<IpNet>,
     /// The local user that proves it, if there is one.
     pub os_user: Option<String>,
+    /// Whether it is everybody who comes over HTTP, from `from`, and presents nothing. No configuration of ours can say so.
+    pub keyless: bool,
+}
+
+/// Why nobody is known by what was presented. For the record, never for the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stranger {
+    /// Nothing was presented.
+    Nothing,
+    /// What cannot be read, or things that contradict each other.
+    Unreadable,
+    /// Nobody has it.
+    Unknown,
+    /// Somebody has it who must come from elsewhere.
+    Elsewhere,
+}
+
+impl Stranger {
+    /// In the words of the record.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Nothing => "no credential",
+            Self::Unreadable => "no readable credential",
+            Self::Unknown => "unknown credential",
+            Self::Elsewhere => "wrong network",
+        }
+    }
 }
 
 /// All principals, found by what they present.
@@ -32,6 +59,9 @@ pub struct Directory {
     by_key_prefix: HashMap<String, Vec<(usize, Arc<str>)>>,
     by_certificate: HashMap<Arc<str>, usize>,
     by_os_user: HashMap<String, usize>,
+    /// Hashes that have no prefix to be found by.
+    tokens: Vec<(usize, Arc<str>)>,
+    keyless: Option<usize>,
 }
 
 impl Directory {
@@ -40,16 +70,17 @@ impl Directory {
         let mut directory = Self::default();
         for (at, entry) in entries.iter().enumerate() {
             for hash in &entry.api_keys {
-                if let Some(prefix) = api_key::hash_prefix(hash) {
-                    directory
-                        .by_key_prefix
-                        .entry(prefix.to_owned())
-                        .or_default()
-                        .push((at, hash.as_str().into()));
-                }
+                let found = match api_key::hash_prefix(hash) {
+                    Some(prefix) => directory.by_key_prefix.entry(prefix.to_owned()).or_default(),
+                    None => &mut directory.tokens,
+                };
+                found.push((at, hash.as_str().into()));
             }
             if let Some(name) = &entry.certificate {
                 directory.by_certificate.entry(name.as_str().into()).or_insert(at);
+            }
+            if entry.keyless {
+                directory.keyless.get_or_insert(at);
             }
             if let Some(user) = &entry.os_user {
                 directory.by_os_user.entry(user.clone()).or_insert(at);
@@ -79,11 +110,13 @@ impl Directory {
     }
 
     /// Whose proofs these are, and which. Every proof that was presented must hold and all must name one principal.
-    pub(crate) fn identify(&self, presented: &Presented<'_>) -> Option<(&Arc<Principal>, Proof)> {
+    pub(crate) fn identify(&self, presented: &Presented<'_>) -> Result<(&Arc<Principal>, Proof), Stranger> {
         let by_key = match presented.api_keys {
             [] => None,
-            [first, others @ ..] if others.iter().all(|other| other == first) => Some(self.by_key(first)?),
-            [..] => return None,
+            [first, others @ ..] if others.iter().all(|other| other == first) => {
+                Some(self.by_key(first).ok_or(Stranger::Unknown)?)
+            }
+            [..] => return Err(Stranger::Unreadable),
         };
         // A certificate can have several names; it gives none of them more than the others.
         let certificates: Vec<(&Arc<str>, usize)> = presented
@@ -96,15 +129,19 @@ impl Directory {
         let mut named = (by_key.iter().map(|(at, _)| *at))
             .chain(certificates.iter().map(|(_, at)| *at))
             .chain(by_user.copied());
-        let who = named.next()?;
+        let who = match named.next() {
+            Some(who) => who,
+            None => self.keyless.filter(|_| is_bare(presented)).ok_or_else(|| nobody(presented))?,
+        };
         if named.any(|other| other != who) {
-            return None;
+            return Err(Stranger::Unreadable);
         }
-        let entry = self.entries.get(who)?;
-        comes_from(&entry.from, presented).then(|| {
-            let certificate = certificates.first().map(|(name, _)| Arc::clone(name));
-            (&entry.principal, Proof { api_key: by_key.map(|(_, hash)| hash), certificate })
-        })
+        let entry = self.entries.get(who).ok_or(Stranger::Unknown)?;
+        if !comes_from(&entry.from, presented) {
+            return Err(Stranger::Elsewhere);
+        }
+        let certificate = certificates.first().map(|(name, _)| Arc::clone(name));
+        Ok((&entry.principal, Proof { api_key: by_key.map(|(_, hash)| hash), certificate }))
     }
 
     /// Who a client is now that proved itself before, if its proof still counts.
@@ -119,9 +156,23 @@ impl Directory {
     }
 
     fn by_key(&self, presented: &str) -> Option<(usize, Arc<str>)> {
-        let candidates = self.by_key_prefix.get(api_key::prefix(presented)?)?;
-        candidates.iter().find(|(_, hash)| api_key::verify(hash, presented)).cloned()
+        let own = api_key::prefix(presented).and_then(|prefix| self.by_key_prefix.get(prefix));
+        let mut own = own.into_iter().flatten();
+        let found = own.find(|(_, hash)| api_key::verify(hash, presented));
+        found.or_else(|| self.tokens.iter().find(|(_, hash)| api_key::verify_token(hash, presented))).cloned()
     }
+}
+
+/// Whether a client over HTTP presents nothing at all.
+fn is_bare(presented: &Presented<'_>) -> bool {
+    presented.transport == "http" && nobody(presented) == Stranger::Nothing
+}
+
+fn nobody(presented: &Presented<'_>) -> Stranger {
+    let nothing = presented.api_keys.is_empty()
+        && presented.certificate_names.is_empty()
+        && presented.os_user.is_none();
+    if nothing { Stranger::Nothing } else { Stranger::Unknown }
 }
 
 /// `from` bounds network clients; sockets and stdio have no address, their proof is the kernel's.
@@ -140,7 +191,7 @@ mod tests {
 
     use model::{Principal, PrincipalId};
 
-    use super::{Directory, Entry};
+    use super::{Directory, Entry, Stranger};
     use crate::{Presented, api_key};
 
     const STRANGE_KEY: &str = "pk_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -160,6 +211,7 @@ mod tests {
             certificate: None,
             from: Vec::new(),
             os_user: None,
+            keyless: false,
         };
         let directory = Directory::new(vec![
             Entry { api_keys: vec![hash], ..entry("a") },
@@ -186,7 +238,7 @@ mod tests {
             transport: "http",
             agent: None,
         };
-        known.directory.identify(&presented).map(|(principal, _)| principal.id.to_string())
+        known.directory.identify(&presented).ok().map(|(principal, _)| principal.id.to_string())
     }
 
     #[test]
@@ -196,6 +248,33 @@ mod tests {
         assert_eq!(who(&[], &["gate.example", "b.example"], None, None).as_deref(), Some("b"));
         assert_eq!(who(&[], &["b.example"], Some("bob"), None).as_deref(), Some("b"));
         assert_eq!(who(&[], &["c.example"], None, Some("::ffff:10.1.2.3")).as_deref(), Some("c"));
+    }
+
+    #[test]
+    fn who_presents_nothing_is_somebody_only_over_http_from_where_that_is_said() {
+        let entry = Entry {
+            principal: Arc::new(Principal { id: PrincipalId::parse("d").unwrap(), groups: [].into() }),
+            api_keys: vec![api_key::token_hash("s3cret")],
+            certificate: None,
+            from: vec!["192.0.2.0/24".parse().unwrap()],
+            os_user: None,
+            keyless: true,
+        };
+        let asked = |entry: &Entry, keys: &[&str], transport, ip: Option<&str>| {
+            let client_ip = ip.map(|ip| ip.parse().unwrap());
+            let presented = Presented { api_keys: keys, transport, client_ip, ..Presented::default() };
+            let directory = Directory::new(vec![entry.clone()]);
+            directory.identify(&presented).map(|_| ()).map_err(Stranger::reason)
+        };
+        assert_eq!(asked(&entry, &[], "http", Some("192.0.2.1")), Ok(()));
+        assert_eq!(asked(&entry, &["s3cret"], "http", Some("192.0.2.1")), Ok(()));
+        assert_eq!(asked(&entry, &["wrong"], "http", Some("192.0.2.1")), Err("unknown credential"));
+        assert_eq!(asked(&entry, &["s3cret", "x"], "http", Some("192.0.2.1")), Err("no readable credential"));
+        assert_eq!(asked(&entry, &[], "http", Some("198.51.100.1")), Err("wrong network"));
+        assert_eq!(asked(&entry, &[], "http", None), Err("wrong network"));
+        assert_eq!(asked(&entry, &[], "socket", None), Err("no credential"));
+        let closed = Entry { keyless: false, ..entry };
+        assert_eq!(asked(&closed, &[], "http", Some("192.0.2.1")), Err("no credential"));
     }
 
     #[test]

@@ -158,9 +158,9 @@ impl Gateway {
     pub fn authenticate(&self, presented: &Presented<'_>) -> Result<Authenticated<()>, Unauthenticated> {
         let live = self.live.load();
         match live.directory.identify(presented) {
-            Some((principal, proof)) => Ok(Authenticated::new(Arc::clone(principal), proof, presented)),
-            None => {
-                self.meter.count(presented.client_ip, presented.transport);
+            Ok((principal, proof)) => Ok(Authenticated::new(Arc::clone(principal), proof, presented)),
+            Err(stranger) => {
+                self.meter.count(presented.client_ip, presented.transport, stranger.reason());
                 Err(Unauthenticated)
             }
         }
@@ -242,7 +242,11 @@ impl Gateway {
             Some(principal) => Ok(operator.acting_as(Arc::clone(principal))),
             None => {
                 tracing::warn!(operator = %operator.principal().id, principal, "acting as this principal is not permitted any more");
-                self.meter.count(operator.origin().client_ip, operator.origin().transport);
+                self.meter.count(
+                    operator.origin().client_ip,
+                    operator.origin().transport,
+                    "may not act as another",
+                );
                 Err(Unauthenticated)
             }
         }
@@ -253,7 +257,8 @@ impl Gateway {
         let live = self.live();
         let alone = matches!(at.inner(), Endpoint::Upstream(_));
         let tools = ToolList { tools: self.visible_tools(&live, at.principal(), *at.inner()), alone };
-        self.listed(&at.with(()), "tools_list", tools).await
+        let fields = self.counted(*at.inner(), tools.tools.len());
+        self.listed_with(&at.with(()), "tools_list", fields, tools).await
     }
 
     /// Records that a session was used by another principal than its own; best effort. It costs a call, beyond the budget
@@ -345,12 +350,22 @@ impl Gateway {
         event: &'static str,
         listing: T,
     ) -> Result<Recorded<T>, Unlisted> {
+        self.listed_with(who, event, Map::new(), listing).await
+    }
+
+    async fn listed_with<T: Send>(
+        &self,
+        who: &Authenticated<()>,
+        event: &'static str,
+        fields: Map<String, Value>,
+        listing: T,
+    ) -> Result<Recorded<T>, Unlisted> {
         if let Some(counted) = self.over_rate(&self.live(), who, event) {
             return Err(counted.map_or_else(Unlisted::NotRecorded, |_| Unlisted::OverRate));
         }
         let name = ToolName::parse(event).map_err(|_| NotRecorded)?;
         let pending = self.journal.pending(who.principal(), who.origin().clone(), &name);
-        let facts = CompletionFacts { event, decision: "allowed", ..CompletionFacts::default() };
+        let facts = CompletionFacts { event, decision: "allowed", fields, ..CompletionFacts::default() };
         let guarded = self.guard.admit_own(listing);
         Ok(self
             .journal

@@ -17,7 +17,7 @@ use crate::freeze;
 use crate::gateway::Gateway;
 use crate::live::Live;
 use crate::operator_log;
-use crate::resolve::{Shelf, Wanted, arguments, resolve, tool_name};
+use crate::resolve::{Shelf, Wanted, arguments, is_unnamed, resolve, tool_name};
 use crate::screen::screen;
 use crate::tell::Teller;
 use crate::under_way::Entered;
@@ -48,6 +48,9 @@ pub(crate) async fn run(
     let asked_by = heard.as_ref().ok().and_then(|(heard, _)| heard.asked_by());
     let origin = Origin { parent: asked_by.or(call.origin().parent), ..call.origin().clone() };
     let mut pending = gateway.journal.pending(call.principal(), origin, &name);
+    if is_unnamed(&name) {
+        pending.called(&call.inner().tool);
+    }
     let mut facts = facts::opening();
     // Boxed, so that what holds the whole call is not copied with everything that a stage may hold.
     let staged = Box::pin(stages(gateway, &live, &call, shelf, heard, &mut pending, &mut facts)).await;

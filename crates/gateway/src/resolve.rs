@@ -134,8 +134,16 @@ fn names_tool(name: &ToolName) -> bool {
     name.theirs().is_none_or(|theirs| theirs.thing == Thing::Tool)
 }
 
+/// Of what was written as a name, and is none.
+const UNNAMED: &str = "unknown";
+
+/// Whether the record has no name for what was called.
+pub(crate) fn is_unnamed(name: &ToolName) -> bool {
+    name.as_str() == UNNAMED
+}
+
 fn unnamed() -> ToolName {
-    ToolName::parse("unknown").unwrap_or_else(|_| unreachable!("a literal"))
+    ToolName::parse(UNNAMED).unwrap_or_else(|_| unreachable!("a literal"))
 }
 
 /// Whether a call is on an upstream, as far as its names tell.

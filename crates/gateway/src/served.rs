@@ -61,6 +61,16 @@ impl Gateway {
         tools
     }
 
+    /// What the record says of a list of tools: how many are offered and, of one upstream alone, how many it lists itself.
+    pub(crate) fn counted(&self, endpoint: Endpoint, offered: usize) -> Map<String, Value> {
+        let mut fields = Map::from_iter([("offered".to_owned(), json!(offered))]);
+        if let Endpoint::Upstream(name) = endpoint {
+            let upstream = self.upstreams.health().into_iter().find(|upstream| upstream.name == name);
+            fields.extend(upstream.map(|upstream| ("listed".to_owned(), json!(upstream.listed))));
+        }
+        fields
+    }
+
     /// Whether the gateway can do its work.
     pub fn health(&self) -> Health {
         let journal = self.journal.healthy();

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use wire::RpcError;
 
 use crate::Gate;
+use crate::alone::{self, Alone};
 use crate::ask::{Ask, CallAsk, ProtocolAsk};
 use crate::notices;
 use crate::peer::{Talk, Unanswered};
@@ -30,6 +31,13 @@ pub(crate) struct Asker {
     pub(crate) endpoint: Endpoint,
     pub(crate) cancel: CancellationToken,
     pub(crate) talk: Talk,
+    pub(crate) alone: Option<Arc<Alone>>,
+}
+
+impl Asker {
+    fn offers(&self, gate: &dyn Gate) -> Offers {
+        alone::offers(self.alone.as_ref(), gate, self.endpoint)
+    }
 }
 
 /// Answers what was asked. While a call runs, what it says goes to `out`, if there is somewhere to say it; notices that do
@@ -48,7 +56,7 @@ pub(crate) async fn answer(
             conversation
                 .hold(ask.input.clone(), |input| call(&conversation, &ask, input))
                 .await
-                .map_or_else(given_up, Reply::Call)
+                .map_or_else(given_up, |answer| alone::told(asker.alone.as_ref(), &ask.name, answer))
         }
         Ask::Prompt(ask) => {
             let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
@@ -109,9 +117,7 @@ fn unlisted(why: Unlisted) -> Reply {
 fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolReply {
     let peer = asker.talk.peer.as_ref();
     match ask {
-        ProtocolAsk::Initialize(version, _) => {
-            ProtocolReply::Initialized(version, Offers::at(&**gate, asker.endpoint))
-        }
+        ProtocolAsk::Initialize(version, _) => ProtocolReply::Initialized(version, asker.offers(&**gate)),
         ProtocolAsk::Nothing => ProtocolReply::Nothing,
         ProtocolAsk::SetLevel(level) => {
             if let Some(peer) = peer {
@@ -133,7 +139,7 @@ fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolRe
             }
             ProtocolReply::Nothing
         }
-        ProtocolAsk::Discover => ProtocolReply::Discovered(Offers::at(&**gate, asker.endpoint)),
+        ProtocolAsk::Discover => ProtocolReply::Discovered(asker.offers(&**gate)),
         ProtocolAsk::ListResourceTemplates => ProtocolReply::ResourceTemplates(gate.templates()),
     }
 }
@@ -189,7 +195,7 @@ async fn call(
     ask: &CallAsk,
     input: Input,
 ) -> Result<Recorded<Answer>, NotRecorded> {
-    let Asker { who, endpoint, cancel, talk } = conversation.asker;
+    let Asker { who, endpoint, cancel, talk, .. } = conversation.asker;
     let mut call = ToolCall {
         cancel: cancel.clone(),
         abilities: talk.abilities,

@@ -1,11 +1,12 @@
 //! What the application decides about the front.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::{HostRules, TlsMaterial};
+use crate::{Admission, Alone, HostRules, TlsMaterial};
 
 /// Where to listen and what to let in. The application builds it from the checked configuration.
 #[derive(Debug)]
@@ -24,6 +25,8 @@ pub struct FrontConfig {
     pub has_principals: bool,
     /// Threads that serve connections, each keeping its own; 0: the runtime that starts the front serves them.
     pub lanes: usize,
+    /// Serves one upstream alone.
+    pub alone: Option<Arc<Alone>>,
     /// What bounds connections and requests.
     pub limits: HttpLimits,
     /// What bounds legacy sessions.
@@ -132,7 +135,9 @@ impl FrontConfig {
     pub(crate) fn check(&self) -> Result<(), StartError> {
         for address in self.http.iter().chain(&self.metrics).copied().filter(|address| is_reachable(*address))
         {
-            if self.tls.is_none() && self.trusted_proxies.is_none() {
+            // The program that this stands in for had no TLS, and was reached from other machines: docs/decisions/0017.
+            let was_so = self.alone.as_ref().is_some_and(|alone| alone.admission() != Admission::Anybody);
+            if self.tls.is_none() && self.trusted_proxies.is_none() && !was_so {
                 return Err(StartError::Unprotected { address });
             }
             if !self.has_principals {

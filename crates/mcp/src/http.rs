@@ -31,6 +31,7 @@ pub use hosts::{HostRules, MalformedHostRule};
 pub use routes::{ROUTES, RouteOf};
 pub use tls::{TlsError, TlsMaterial};
 
+use crate::Alone;
 use crate::config::is_reachable;
 use crate::session::Sessions;
 use crate::{FrontConfig, Gate, HttpLimits, SessionLimits, StartError};
@@ -70,6 +71,7 @@ struct Shared {
     sessions: Sessions,
     subscriptions: Subscriptions,
     strangers: Strangers,
+    alone: Option<Arc<Alone>>,
     hosts: ArcSwap<HostRules>,
     proxies: ArcSwap<Option<Vec<IpNet>>>,
     tls: Option<ArcSwap<rustls::ServerConfig>>,
@@ -121,6 +123,7 @@ impl Front {
             sessions: Sessions::new(config.sessions, Arc::clone(&parts.clock), parts.entropy),
             subscriptions: Subscriptions::new(config.sessions.per_principal),
             strangers: Strangers::new(config.limits.failures_per_minute, parts.clock),
+            alone: config.alone,
             hosts,
             proxies: ArcSwap::from_pointee(config.trusted_proxies),
             tls: config.tls.map(|tls| ArcSwap::new(tls.into_config())),

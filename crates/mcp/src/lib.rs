@@ -5,6 +5,7 @@
 //! (the only place that turns answers into bytes) and `http/routes.rs`; `stream.rs` is the same for stdio and the
 //! agent socket.
 
+mod alone;
 mod answer;
 mod ask;
 mod config;
@@ -23,6 +24,7 @@ mod stream;
 
 pub mod client;
 
+pub use alone::{Admission, Alone, serve_alone};
 pub use config::{FrontConfig, HttpLimits, SessionLimits, StartError};
 pub use gate::Gate;
 pub use http::{

@@ -1,7 +1,7 @@
 //! Legacy sessions: made after authentication, bounded, bound to their principal.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gateway::Proof;
@@ -20,6 +20,7 @@ pub(crate) struct Session {
     /// What its `initialize` was let in by.
     proof: Proof,
     version: ProtocolVersion,
+    number: u64,
     /// Its calls under way.
     pub(crate) calls: InFlight,
     /// The client.
@@ -33,6 +34,7 @@ pub(crate) struct Session {
 /// All sessions of one front.
 pub(crate) struct Sessions {
     table: Mutex<Table>,
+    begun: AtomicU64,
     limits: SessionLimits,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
@@ -71,17 +73,17 @@ pub(crate) struct StreamPlace(Arc<Session>);
 
 impl Sessions {
     pub(crate) fn new(limits: SessionLimits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        Self { table: Mutex::default(), limits, clock, entropy }
+        Self { table: Mutex::default(), begun: AtomicU64::new(0), limits, clock, entropy }
     }
 
-    /// Makes a session for an authenticated principal, and returns its id as text.
+    /// Makes a session for an authenticated principal, and returns its id as text, with its number.
     pub(crate) fn create(
         &self,
         principal: &PrincipalId,
         proof: &Proof,
         version: ProtocolVersion,
         peer: Arc<Peer>,
-    ) -> Result<String, NoSession> {
+    ) -> Result<(String, u64), NoSession> {
         let mut id = [0; 32];
         self.entropy.fill(&mut id).map_err(|NoEntropy| NoSession::NoEntropy)?;
         let now = self.clock.boot();
@@ -95,7 +97,9 @@ impl Sessions {
         if table.sessions.len() >= self.limits.total {
             return Err(NoSession::Full);
         }
+        let number = self.begun.fetch_add(1, Ordering::Relaxed).saturating_add(1);
         let session = Session {
+            number,
             principal: principal.clone(),
             proof: proof.clone(),
             version,
@@ -108,7 +112,7 @@ impl Sessions {
         table.sessions.insert(id, Arc::new(session));
         table.by_principal.entry(principal.clone()).or_default().push(id);
         measure::sessions(table.sessions.len());
-        Ok(to_text(&id))
+        Ok((to_text(&id), number))
     }
 
     /// Finds a session, and marks it as used if it is this principal's.
@@ -200,6 +204,11 @@ impl Table {
 }
 
 impl Session {
+    /// Which session of this process it is: 1 is the first. It says so to people, and is no proof of anything.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The version its handshake ended in.
     pub(crate) fn version(&self) -> ProtocolVersion {
         self.version

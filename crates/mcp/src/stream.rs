@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wire::{Era, ListenParams, Message, Notification, Refusal, Request, RpcError, ScanLimits};
 
+use crate::alone::{self, Alone};
 use crate::answer::{Asker, answer};
 use crate::ask::{Ask, ProtocolAsk};
 use crate::in_flight::InFlight;
@@ -75,6 +76,31 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin + Send + 'static,
 {
+    let served = Served { gate, identity, transport, limits, alone: None };
+    serve(reader, writer, served, closing).await
+}
+
+/// What a stream serves, and to whom.
+pub(crate) struct Served {
+    pub(crate) gate: Arc<dyn Gate>,
+    pub(crate) identity: Identity,
+    pub(crate) transport: &'static str,
+    pub(crate) limits: StreamLimits,
+    pub(crate) alone: Option<Arc<Alone>>,
+}
+
+/// Serves it.
+pub(crate) async fn serve<R, W>(
+    reader: R,
+    writer: W,
+    served: Served,
+    closing: CancellationToken,
+) -> io::Result<()>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    let Served { gate, identity, transport, limits, alone } = served;
     let (out, answers) = mpsc::channel(64);
     let writing = tokio::spawn(write(writer, answers));
     let stop = CancellationToken::new();
@@ -87,6 +113,7 @@ where
         tasks: TaskTracker::new(),
         stop: stop.clone(),
         out,
+        alone,
         peer: Arc::new(Peer::default()),
         handshake: false,
         met: false,
@@ -118,6 +145,8 @@ struct Stream {
     /// Cancels what is still under way after the drain.
     stop: CancellationToken,
     out: mpsc::Sender<Vec<u8>>,
+    /// Serves one upstream alone.
+    alone: Option<Arc<Alone>>,
     /// The client, as far as it speaks the legacy era.
     peer: Arc<Peer>,
     /// Whether the legacy handshake has been made.
@@ -134,6 +163,10 @@ struct Stream {
 struct Gone;
 
 impl Stream {
+    fn endpoint(&self) -> Endpoint {
+        alone::endpoint(self.alone.as_ref())
+    }
+
     /// Takes messages until there are no more, or nobody is there to answer.
     async fn listen<R: AsyncRead + Unpin>(
         &mut self,
@@ -200,7 +233,13 @@ impl Stream {
             }
             Ok((ask, era, talk)) => {
                 let begins = matches!(ask, Ask::Protocol(ProtocolAsk::Initialize(..)));
-                let asker = Asker { who, endpoint: Endpoint::All, cancel: self.stop.child_token(), talk };
+                let asker = Asker {
+                    who,
+                    endpoint: self.endpoint(),
+                    cancel: self.stop.child_token(),
+                    talk,
+                    alone: self.alone.clone(),
+                };
                 let reply = answer(&self.gate, asker, ask, None).await;
                 self.send(reply::send(reply, request.id, era)).await;
                 if begins {
@@ -217,7 +256,7 @@ impl Stream {
         let params = request.params().map_err(legacy)?;
         let meta = params.meta().map_err(legacy)?;
         let era = wire::decide_stream(&request.method, &meta).map_err(|error| (error, Era::Modern))?;
-        let ask = Ask::read(request, &params, &meta, era, Endpoint::All).map_err(|error| (error, era))?;
+        let ask = Ask::read(request, &params, &meta, era, self.endpoint()).map_err(|error| (error, era))?;
         if let Ask::Protocol(ProtocolAsk::Initialize(_, abilities)) = &ask {
             self.handshake = true;
             self.peer.set_abilities(*abilities);
@@ -250,7 +289,7 @@ impl Stream {
         let listener = Listener {
             gate: Arc::clone(&self.gate),
             who: Box::new(move || identity()),
-            endpoint: Endpoint::All,
+            endpoint: self.endpoint(),
             peer: Arc::clone(&self.peer),
             wants: Wants::ALL,
             subscription: None,
@@ -264,7 +303,7 @@ impl Stream {
     async fn subscribe(&self, request: &Request<'_>, who: &Authenticated<()>, asked: &ListenParams) {
         let cancel = self.listeners.child_token();
         let opened = self.calls.enter(request.id, &cancel).and_then(|entry| {
-            listen::subscribe(&self.gate, who, Endpoint::All, asked)
+            listen::subscribe(&self.gate, who, self.endpoint(), asked)
                 .map(|(granted, peer)| (entry, granted, peer))
         });
         let (entry, granted, peer) = match opened {
@@ -276,7 +315,7 @@ impl Stream {
         let listener = Listener {
             gate: Arc::clone(&self.gate),
             who: Box::new(move || identity()),
-            endpoint: Endpoint::All,
+            endpoint: self.endpoint(),
             peer,
             wants: Wants { tools: granted.tools, resources: granted.resources },
             subscription: Some(request.id.to_owned_json()),
@@ -298,10 +337,11 @@ impl Stream {
         };
         let id = request.id.to_owned_json();
         let (gate, out, transport) = (Arc::clone(&self.gate), self.out.clone(), self.transport);
+        let (endpoint, alone) = (self.endpoint(), self.alone.clone());
         let asked_to_stop = cancel.clone();
         let stopped = self.stop.clone();
         self.tasks.spawn(async move {
-            let asker = Asker { who, endpoint: Endpoint::All, cancel, talk };
+            let asker = Asker { who, endpoint, cancel, talk, alone };
             let reply = answer(&gate, asker, ask, Some(&out)).await;
             let sent = reply::send(reply, wire::RequestId::from_owned(&id), era);
             // Before the answer, so that a client that has it may use the id again.

@@ -127,7 +127,9 @@ pub struct UpstreamHealth {
     pub required: bool,
     /// Why it cannot be used, if it cannot.
     pub down: Option<String>,
-    /// How many tools it offers.
+    /// How many tools it lists, wanted or not.
+    pub listed: usize,
+    /// How many of them it offers.
     pub tools: usize,
     /// How many more it has that may be used, once an operator accepts their definitions.
     pub withheld: usize,

@@ -1,6 +1,6 @@
 //! The program of an upstream: no shell, an environment of its own, a process group that ends as one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,10 +38,11 @@ impl Program {
     pub(crate) fn start(
         command: &[String],
         env: Vec<(String, std::ffi::OsString)>,
+        folder: &Path,
     ) -> Result<(Self, Pipes), String> {
         let (program, arguments) = command.split_first().ok_or("it has no program")?;
         let mut command = Command::new(found(program)?);
-        command.args(arguments).env_clear().envs(env).current_dir("/");
+        command.args(arguments).env_clear().envs(env).current_dir(folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0).kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| format!("`{program}` cannot be started: {error}"))?;

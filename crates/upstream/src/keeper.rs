@@ -1,6 +1,7 @@
 //! Keeps one upstream alive: starts it, learns what it offers, starts it again when it ends.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ pub(crate) struct Keeper {
     seen: Mutex<Seen>,
     /// Why it does not run.
     down: ArcSwap<String>,
+    /// Whether it was ready, or failed, at least once.
+    tried: watch::Sender<bool>,
     stop: CancellationToken,
 }
 
@@ -82,6 +85,7 @@ impl Keeper {
             offer: ArcSwap::default(),
             seen: Mutex::default(),
             down: ArcSwap::from_pointee("it is being started".to_owned()),
+            tried: watch::Sender::new(false),
             stop: CancellationToken::new(),
             settings,
         })
@@ -154,6 +158,12 @@ impl Keeper {
         }
     }
 
+    /// Waits for the outcome of its first start.
+    pub(crate) async fn tried(&self) {
+        // The sender is ours: it cannot be gone.
+        let _ = self.tried.subscribe().wait_for(|tried| *tried).await;
+    }
+
     fn why_down(&self) -> String {
         self.down.load().as_ref().clone()
     }
@@ -182,6 +192,7 @@ impl Keeper {
             }
             tracing::warn!(upstream = %self.name(), seconds = pause.as_secs_f32(), "it does not run, and is started again after a pause: {why}");
             self.down.store(Arc::new(why));
+            self.tried.send_replace(true);
             let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
             pause = (pause * 2).min(LONGEST);
         }
@@ -211,7 +222,9 @@ impl Keeper {
     /// Starts the program and what serves its pipes. The link may be used from now on, but by nobody else yet.
     async fn start(&self, around: &Around) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         match &self.settings.reach {
-            Reach::Program { command, env } => self.start_program(command, env, &around.broker).await,
+            Reach::Program { command, env, folder } => {
+                self.start_program(command, env, folder, &around.broker).await
+            }
             Reach::Http(settings) => self.start_remote(settings, &around.broker).await,
         }
     }
@@ -232,10 +245,11 @@ impl Keeper {
         &self,
         command: &[String],
         env: &[(String, EnvValue)],
+        folder: &Path,
         broker: &Broker,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         let (env, standing) = self.environment(env, broker).await?;
-        let (program, pipes) = Program::start(command, env)?;
+        let (program, pipes) = Program::start(command, env, folder)?;
         let (link, messages) = Link::new(self.name(), Arc::new(standing), None);
         let reading = {
             let link = Arc::clone(&link);
@@ -328,6 +342,7 @@ impl Keeper {
         let TheirCapabilities { resources, prompts, completions, logging } = has;
         let offers = UpstreamOffers { resources, prompts, completions, logging };
         self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
+        self.tried.send_replace(true);
         let (mut settle, mut last) = (SETTLE, Instant::now());
         self.breaker.reset();
         measure::up(self.name(), true);

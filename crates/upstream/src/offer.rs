@@ -29,6 +29,8 @@ pub(crate) struct Offer {
     by_own_name: HashMap<Arc<str>, Found>,
     /// Every name in it, in the upstream's order.
     names: Vec<Arc<str>>,
+    /// How many tools there are in the upstream's list, wanted or not.
+    listed: usize,
 }
 
 /// A tool that may be used, once its definition is accepted.
@@ -54,7 +56,7 @@ impl Offer {
         scanner: &Scanner,
         pins: &Pins,
     ) -> Self {
-        let mut offer = Self::default();
+        let mut offer = Self { listed: listed.len(), ..Self::default() };
         for written in listed {
             match wanted(keeper.settings(), written, scanner) {
                 Ok(Some((name, definition))) if !offer.by_own_name.contains_key(&definition.own_name) => {
@@ -103,6 +105,11 @@ impl Offer {
     /// What was accepted and is not listed any more.
     pub(crate) fn gone<'p>(&self, pins: &'p Pins) -> impl Iterator<Item = &'p str> {
         pins.keys().map(String::as_str).filter(|name| !self.by_own_name.contains_key(*name))
+    }
+
+    /// How many tools the upstream lists.
+    pub(crate) fn listed(&self) -> usize {
+        self.listed
     }
 
     /// How many tools are withheld.
@@ -218,7 +225,7 @@ mod tests {
     fn settings(tools: Option<&[&str]>) -> UpstreamSettings {
         UpstreamSettings {
             name: UpstreamName::parse("up").unwrap(),
-            reach: Reach::Program { command: Vec::new(), env: Vec::new() },
+            reach: Reach::Program { command: Vec::new(), env: Vec::new(), folder: "/".into() },
             tools: tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect()),
             tier: BTreeMap::new(),
             timeout: None,

@@ -50,6 +50,8 @@ pub enum Reach {
         command: Vec<String>,
         /// The program's whole environment.
         env: Vec<(String, EnvValue)>,
+        /// Where it runs.
+        folder: PathBuf,
     },
     /// Over HTTP.
     Http(Box<HttpSettings>),

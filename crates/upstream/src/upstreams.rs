@@ -124,6 +124,17 @@ impl UpstreamPool {
         self.around.changed.subscribe()
     }
 
+    /// Waits until each has been ready, or has failed to become so once, and says which are down and why.
+    pub async fn tried(&self) -> Vec<(UpstreamName, Option<String>)> {
+        let keepers = self.keepers.load_full();
+        let mut how = Vec::with_capacity(keepers.len());
+        for (name, keeper) in keepers.iter() {
+            keeper.tried().await;
+            how.push((*name, keeper.down()));
+        }
+        how
+    }
+
     /// Ends all of them and waits, not longer than this.
     pub async fn close(&self, patience: Duration) {
         self.configure(Vec::new());
@@ -210,6 +221,7 @@ impl Upstreams for UpstreamPool {
             name: *name,
             required: keeper.settings().required,
             down: keeper.down(),
+            listed: keeper.offer().listed(),
             tools: keeper.offer().in_order().len(),
             withheld: keeper.offer().withheld(),
         };

@@ -55,6 +55,8 @@ pub enum RpcError {
     InvalidRequest(&'static str),
     /// No such method in this era.
     MethodNotFound(String),
+    /// A tool that is not in the allowlist of the one upstream there is: number and words of `mcp-protector`.
+    NotAllowed(String),
     /// A parameter is missing or wrong.
     InvalidParams(Cow<'static, str>),
     /// The request lacks the fields every modern request must carry: an invalid parameter, and HTTP 400.
@@ -111,7 +113,7 @@ impl RpcError {
                 | Malformed::Batch => code::INVALID_REQUEST,
             },
             Self::InvalidRequest(_) | Self::Unanswered => code::INVALID_REQUEST,
-            Self::MethodNotFound(_) => code::METHOD_NOT_FOUND,
+            Self::MethodNotFound(_) | Self::NotAllowed(_) => code::METHOD_NOT_FOUND,
             Self::InvalidParams(_) | Self::InvalidMeta(_) | Self::UnknownTool(_) => code::INVALID_PARAMS,
             Self::UnknownResource(_) => match era {
                 Era::Legacy => code::RESOURCE_NOT_FOUND,
@@ -139,7 +141,9 @@ impl RpcError {
             },
             Self::Busy => 429,
             Self::ShuttingDown | Self::Lost => 503,
-            Self::InvalidParams(_)
+            // The method is there: that it is not would be another thing to tell a client.
+            Self::NotAllowed(_)
+            | Self::InvalidParams(_)
             | Self::UnknownTool(_)
             | Self::UnknownResource(_)
             | Self::Internal
@@ -159,6 +163,7 @@ impl RpcError {
             Self::InvalidRequest(what) | Self::InvalidMeta(what) => (*what).into(),
             Self::InvalidParams(what) => what.as_ref().into(),
             Self::MethodNotFound(method) => format!("no such method: `{method}`").into(),
+            Self::NotAllowed(name) => format!("tool '{name}' is not in the allowed list").into(),
             Self::UnknownTool(name) => format!("no such tool: `{name}`").into(),
             Self::UnknownResource(uri) => format!("no such resource: `{uri}`").into(),
             Self::HeaderMismatch(what) => what.as_str().into(),
@@ -198,6 +203,7 @@ impl RpcError {
             Self::Malformed(_)
             | Self::InvalidRequest(_)
             | Self::MethodNotFound(_)
+            | Self::NotAllowed(_)
             | Self::InvalidParams(_)
             | Self::InvalidMeta(_)
             | Self::UnknownTool(_)

@@ -1,13 +1,14 @@
 //! `[listen]`: the front over HTTP, and what of it follows a reload.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use config::{Configuration, Loaded, PrincipalConfig, TlsFiles};
 use gateway::{Proof, SystemClock, SystemEntropy};
-use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsError, TlsMaterial};
+use mcp::{Alone, Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits, TlsError, TlsMaterial};
 use metrics_exporter_prometheus::PrometheusBuilder;
 
 use super::Portcullis;
@@ -17,7 +18,34 @@ use crate::failure::Stop;
 /// Binds the listeners of the configuration and serves.
 pub(crate) async fn front(portcullis: &Portcullis) -> Result<Arc<Front>, Stop> {
     let in_force = portcullis.in_force.load_full();
+    start(portcullis, configuration(&in_force.loaded).map_err(Stop::configuration)?).await
+}
+
+/// What is otherwise where another program is stood in for.
+pub(crate) struct Elsewhere {
+    /// The one address.
+    pub(crate) http: SocketAddr,
+    /// What `Host` may say beside loopback names.
+    pub(crate) hosts: HostRules,
+    /// The one upstream.
+    pub(crate) alone: Arc<Alone>,
+}
+
+/// The same with another address, other hosts, and one upstream alone.
+pub(crate) async fn front_for(portcullis: &Portcullis, other: Elsewhere) -> Result<Arc<Front>, Stop> {
+    let in_force = portcullis.in_force.load_full();
     let config = configuration(&in_force.loaded).map_err(Stop::configuration)?;
+    // All clients are one principal.
+    let sessions = SessionLimits { per_principal: config.sessions.total, ..config.sessions };
+    let (http, alone) = (vec![other.http], Some(other.alone));
+    start(
+        portcullis,
+        FrontConfig { http, alone, hosts: other.hosts, has_principals: true, sessions, ..config },
+    )
+    .await
+}
+
+async fn start(portcullis: &Portcullis, config: FrontConfig) -> Result<Arc<Front>, Stop> {
     let metrics = PrometheusBuilder::new().install_recorder().map_err(Stop::failed)?;
     let parts = Parts {
         gate: Arc::clone(&portcullis.gateway) as Arc<_>,
@@ -56,6 +84,7 @@ fn configuration(loaded: &Loaded) -> Result<FrontConfig, String> {
             .iter()
             .any(|principal| !principal.api_keys.is_empty() || principal.certificate_san.is_some()),
         lanes: lanes(),
+        alone: None,
         limits: HttpLimits::default(),
         sessions: SessionLimits::default(),
     })

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use audit::{Durability, HeadsConfig, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkTarget};
+use audit::{
+    Durability, HeadsConfig, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkFormat, SinkTarget,
+};
 use broker::{CredentialSource, FetchTime, HandlePolicy};
 use config::{Diagnostic, Diagnostics, Insecure, Loaded, SourceConfig};
 use connector_ssh::SshSettings;
@@ -14,7 +16,7 @@ use policy::{Snapshot, ToolFacts};
 use sources::{SourceKind, SourceSpec};
 use tools::{Catalogue, Tool, ToolSpec};
 
-use super::ccp;
+use super::{Journalling, ccp};
 use crate::failure::Stop;
 use crate::keys::Passphrases;
 use crate::{keys, verbs};
@@ -75,7 +77,7 @@ fn source_not_opened(failure: Failure) -> Stop {
 }
 
 /// `[audit]`.
-pub(super) fn journal(loaded: &Loaded) -> Result<JournalConfig, Stop> {
+pub(super) fn journal(loaded: &Loaded, more: Journalling) -> Result<JournalConfig, Stop> {
     let (state, audit) = (&loaded.configuration.state, &loaded.configuration.audit);
     let record_commands = match audit.record_commands {
         config::RecordCommands::Sealed => RecordCommands::Sealed(seal_key(loaded)?),
@@ -91,6 +93,7 @@ pub(super) fn journal(loaded: &Loaded) -> Result<JournalConfig, Stop> {
             config::SinkTo::Stderr => SinkTarget::Stderr,
             config::SinkTo::File(path) => SinkTarget::File(path.clone()),
         },
+        format: SinkFormat::Native,
     });
     Ok(JournalConfig {
         durability: match audit.durability {
@@ -99,8 +102,10 @@ pub(super) fn journal(loaded: &Loaded) -> Result<JournalConfig, Stop> {
             config::Durability::Process => Durability::Process,
         },
         heads: HeadsConfig { every: audit.heads.every, path: audit.heads.to.clone() },
-        max_file_bytes: MAX_FILE_BYTES,
-        sinks: sinks.collect(),
+        // Half of it is the file before the one that is written.
+        max_file_bytes: more.most.map_or(MAX_FILE_BYTES, |most| most / 2),
+        keep_files: more.most.map(|_| 1),
+        sinks: sinks.chain(more.sinks).collect(),
         ..JournalConfig::new(state.join("journal"), signing_key, record_commands, audit.heads.to.clone())
     })
 }
@@ -207,6 +212,7 @@ fn directory(loaded: &Loaded) -> Directory {
         certificate: principal.certificate_san.clone(),
         from: principal.from.clone(),
         os_user: principal.os_user.clone(),
+        keyless: principal.keyless,
     });
     Directory::new(entries.collect())
 }

@@ -26,8 +26,8 @@ fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
     UpstreamSettings {
         name: upstream.name,
         reach: match &upstream.reach {
-            ReachConfig::Program { command, env } => {
-                Reach::Program { command: command.clone(), env: values(env) }
+            ReachConfig::Program { command, env, folder } => {
+                Reach::Program { command: command.clone(), env: values(env), folder: folder.clone() }
             }
             ReachConfig::Http(http) => Reach::Http(Box::new(over_http(http))),
         },

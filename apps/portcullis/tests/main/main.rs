@@ -32,6 +32,7 @@ mod neighbours;
 mod operators;
 mod outside;
 mod policy;
+mod protector;
 mod reload;
 mod serve;
 mod shells;

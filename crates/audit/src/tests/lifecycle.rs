@@ -11,8 +11,8 @@ use super::{
 };
 use crate::test_util::{test_config, test_seal_key};
 use crate::{
-    BeginError, CompletionFacts, Journal, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkTarget,
-    UnsealError, unseal,
+    BeginError, CompletionFacts, Journal, JournalConfig, RecordCommands, SealKey, SinkConfig, SinkFormat,
+    SinkTarget, UnsealError, unseal,
 };
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn when_the_queue_is_full_requests_wait_and_none_is_dropped() {
 async fn sinks_get_the_journals_own_lines_and_open_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sink.jsonl");
-    let sinks = vec![SinkConfig { to: SinkTarget::File(path.clone()) }];
+    let sinks = vec![SinkConfig { to: SinkTarget::File(path.clone()), format: SinkFormat::Native }];
     let journal =
         super::faults::Faults::default().open_with(JournalConfig { sinks, ..test_config(dir.path()) });
     journal.event(event("first")).await.unwrap();
@@ -260,6 +260,20 @@ async fn sinks_get_the_journals_own_lines_and_open_again() {
     let whole = std::fs::read_to_string(super::file(dir.path(), 1)).unwrap();
     assert!(old.contains("\"first\"") && new.contains("\"second\"") && !new.contains("\"first\""));
     assert!(whole.ends_with(&(old + &new)));
+}
+
+#[tokio::test]
+async fn a_journal_that_nobody_keeps_stays_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = JournalConfig { max_file_bytes: 2000, keep_files: Some(2), ..test_config(dir.path()) };
+    let journal = super::faults::Faults::default().open_with(config);
+    for _ in 0..100 {
+        journal.event(event("more")).await.unwrap();
+    }
+    journal.shutdown().await.unwrap();
+    let files = crate::file::numbers(&super::folder(dir.path())).unwrap();
+    assert_eq!(files.len(), 3, "the one that is written, and two before it: {files:?}");
+    assert!(files[0] > 2);
 }
 
 #[tokio::test]

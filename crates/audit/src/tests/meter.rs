@@ -13,7 +13,7 @@ fn total(events: &[crate::Event]) -> u64 {
 fn anonymous_flood_of_one_source_is_one_entry_a_second() {
     let meter = AuthFailureMeter::new();
     for _ in 0..100_000 {
-        meter.count(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))), "http");
+        meter.count(Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))), "http", "no credential");
     }
     let events = meter.drain();
     assert_eq!((events.len(), total(&events)), (1, 100_000));
@@ -28,7 +28,7 @@ fn anonymous_flood_of_many_sources_is_bounded_and_still_counted() {
     let mut counted = 0;
     for second in 0..100_u32 {
         for source in 0..1000 {
-            meter.count(Some(IpAddr::V4(Ipv4Addr::from(second * 1000 + source))), "http");
+            meter.count(Some(IpAddr::V4(Ipv4Addr::from(second * 1000 + source))), "http", "no credential");
         }
         let events = meter.drain();
         assert!(events.len() <= 65);
@@ -43,9 +43,13 @@ fn anonymous_flood_of_many_sources_is_bounded_and_still_counted() {
 fn an_ipv6_network_is_one_source() {
     let meter = AuthFailureMeter::new();
     for host in 0..500 {
-        meter.count(Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 3, 4, 5, host))), "http");
+        meter.count(
+            Some(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 2, 3, 4, 5, host))),
+            "http",
+            "no credential",
+        );
     }
-    meter.count(None, "socket");
+    meter.count(None, "socket", "no credential");
     let events = meter.drain();
     assert_eq!((events.len(), total(&events)), (2, 501));
 }
@@ -57,7 +61,7 @@ async fn what_a_failing_journal_does_not_take_is_counted_on() {
     journal.shutdown().await.unwrap();
     let meter = AuthFailureMeter::new();
     for host in 0..5 {
-        meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http");
+        meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http", "no credential");
     }
     meter.flush(&journal).await;
     assert_eq!(total(&meter.drain()), 5);
@@ -73,7 +77,7 @@ async fn anonymous_flood_does_not_stall_a_principal() {
         async move { meter.run(&journal).await }
     });
     for host in 0..50_000_u32 {
-        meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http");
+        meter.count(Some(IpAddr::V4(Ipv4Addr::from(host))), "http", "no credential");
     }
     call(&journal).await;
     tokio::time::sleep(std::time::Duration::from_millis(1500)).await;

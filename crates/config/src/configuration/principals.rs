@@ -24,6 +24,9 @@ pub struct PrincipalConfig {
     pub from: Vec<IpNet>,
     /// The user of this machine that it is.
     pub os_user: Option<String>,
+    /// Whether it is everybody who comes over HTTP from `from` and presents nothing. No file says so; who stands in for a
+    /// program that had it so sets it.
+    pub keyless: bool,
 }
 
 impl PrincipalConfig {
@@ -55,6 +58,11 @@ impl ApiKeyHash {
         };
         let fits = prefix.strip_prefix("pk_").is_some_and(|digits| hex(digits, 8)) && hex(hash, 64);
         fits.then(|| Self { text: text.to_owned(), prefix: prefix.to_owned() }).ok_or(MalformedKeyHash)
+    }
+
+    /// Of a token that another program made, by its whole hash. No file says so.
+    pub fn of_token(hash: String) -> Self {
+        Self { text: hash, prefix: "token".to_owned() }
     }
 
     /// The whole, as it is written.
@@ -131,6 +139,7 @@ fn principal<'a>(table: &Table<'a>, taken: &mut Taken<'a>) -> Option<PrincipalCo
         certificate_san,
         from: networks(table, "from"),
         os_user,
+        keyless: false,
     })
 }
 

@@ -1,6 +1,7 @@
 //! `[[upstream]]`: third-party MCP servers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model::{Inventory, SecretLocation, Tier, UpstreamName};
@@ -60,6 +61,8 @@ pub enum ReachConfig {
         command: Vec<String>,
         /// The program's environment, sorted by name.
         env: BTreeMap<String, Setting>,
+        /// Where it runs.
+        folder: PathBuf,
     },
     /// Over HTTP.
     Http(Box<HttpConfig>),
@@ -181,7 +184,7 @@ fn name(text: &str) -> Result<UpstreamName, Wrong> {
 }
 
 /// Keys that say something about a program, and those that say something about a server elsewhere.
-const OF_PROGRAMS: [&str; 2] = ["env", "sandbox"];
+const OF_PROGRAMS: [&str; 3] = ["env", "folder", "sandbox"];
 const OF_SERVERS: [&str; 6] = ["auth", "headers", "ca", "client_cert", "client_key", "networks"];
 
 fn reach(table: &Table<'_>, sources: &Sources) -> Option<ReachConfig> {
@@ -197,7 +200,9 @@ fn reach(table: &Table<'_>, sources: &Sources) -> Option<ReachConfig> {
                 table.place_of("sandbox").error("is missing");
             }
             let (command, env) = (command(table), env(table, sources));
-            Some(ReachConfig::Program { command: command?, env })
+            let folder = table.node("folder").map(|node| node.path().unwrap_or_default());
+            let folder = folder.unwrap_or_else(|| PathBuf::from("/"));
+            Some(ReachConfig::Program { command: command?, env, folder })
         }
         (None, Some(url)) => {
             misplaced(&OF_PROGRAMS, "is for an upstream with `command`");

@@ -24,6 +24,7 @@ pub(super) const UPSTREAM: &[Key] = &[
         "The whole environment of the program; nothing of the gateway's own is in it. A literal is a plain setting, unless its name says that it is a secret (`TOKEN`, `KEY`, `SECRET`, `PASS`, `CREDENTIAL`).",
     )
     .or("empty"),
+    key("folder", Kind::Path, "Where the program runs.").or("`/`"),
     key(
         "tools",
         Kind::Either(&[Kind::Words(&[word("*")]), Kind::List(&Kind::Text)]),

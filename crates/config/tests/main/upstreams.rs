@@ -26,6 +26,7 @@ prefix = "SECRET_"
 name = "github"
 command = ["bin/server", "stdio", "--flag"]
 env = { PATH = "/usr/bin", GITHUB_TOKEN = { secret = "vaulted:a/b" } }
+folder = "work"
 tools = ["get_issue", "list_issues"]
 tier = { get_issue = "read" }
 timeout = "20s"
@@ -46,7 +47,9 @@ sandbox = "off"
     );
     let [github, all] = folder.load().unwrap().configuration.upstreams.try_into().unwrap();
     assert_eq!(github.name, UpstreamName::parse("github").unwrap());
-    let ReachConfig::Program { command, env: written } = &github.reach else { panic!("{:?}", github.reach) };
+    let ReachConfig::Program { command, env: written, folder: runs_in } = &github.reach else {
+        panic!("{:?}", github.reach)
+    };
     assert_eq!(command[0], folder.path().join("bin/server").to_string_lossy());
     assert_eq!(command[1..], ["stdio", "--flag"]);
     let secret = SecretLocation::Stored(CredentialRef::parse("vaulted:a/b").unwrap());
@@ -55,6 +58,7 @@ sandbox = "off"
         ("PATH".into(), Setting::Plain("/usr/bin".into())),
     ];
     assert_eq!(*written, env.into());
+    assert_eq!(*runs_in, folder.path().join("work"));
     assert_eq!(github.tools, Some(["get_issue".to_owned(), "list_issues".to_owned()].into()));
     assert_eq!(github.tier, [("get_issue".to_owned(), Tier::Read)].into());
     assert_eq!(

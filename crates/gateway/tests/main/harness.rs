@@ -250,6 +250,7 @@ fn principals(entropy: &dyn Entropy) -> (BTreeMap<&'static str, String>, Vec<Ent
             certificate: None,
             from: Vec::new(),
             os_user: (id == "other").then(|| "op".to_owned()),
+            keyless: false,
         });
     }
     (keys, entries)

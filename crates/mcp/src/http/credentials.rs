@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, USER_AGENT};
 use super::Shared;
 use super::peer::Peer;
 use super::refuse::Refused;
-use crate::measure;
+use crate::{Admission, measure};
 
 const API_KEY: &str = "x-api-key";
 /// Stands for keys that cannot be read: two that differ, which is a failure that the gateway counts like any other.
@@ -24,8 +24,12 @@ pub(super) fn authenticate(
     client: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Authenticated<()>, Refused> {
+    let admission = shared.alone.as_ref().map_or(Admission::Key, |alone| alone.admission());
     let mut keys = [""; MOST_KEYS];
-    let count = present(headers, &mut keys);
+    let count = match admission {
+        Admission::Key => present(headers, &mut keys),
+        Admission::Anybody | Admission::Address => Some(0),
+    };
     let api_keys = count.and_then(|count| keys.get(..count)).unwrap_or(UNREADABLE);
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     let presented = Presented {
@@ -40,7 +44,11 @@ pub(super) fn authenticate(
     // The gateway has refused what could not be read; this does not rest on how.
     known.filter(|_| count.is_some()).ok_or_else(|| {
         measure::unauthenticated("http");
-        if shared.strangers.failed(client) { Refused::TooManyFailures } else { Refused::Unauthenticated }
+        match (shared.strangers.failed(client), admission) {
+            (true, _) => Refused::TooManyFailures,
+            (false, Admission::Key) => Refused::Unauthenticated,
+            (false, Admission::Anybody | Admission::Address) => Refused::Address,
+        }
     })
 }
 

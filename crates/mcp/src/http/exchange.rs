@@ -53,7 +53,8 @@ impl Exchange<'_> {
     async fn answer_whole(self, under: UnderAnswer) -> Response<Body> {
         let UnderAnswer { ask, id, era, cancel, entry, talk } = under;
         let id = RequestId::from_owned(&id);
-        let asker = Asker { who: self.who, endpoint: self.endpoint, cancel: cancel.clone(), talk };
+        let alone = self.shared.alone.clone();
+        let asker = Asker { who: self.who, endpoint: self.endpoint, cancel: cancel.clone(), talk, alone };
         let Some(entry) = entry else {
             // The client going away is how a modern request is cancelled.
             let gone = cancel.drop_guard();
@@ -80,10 +81,10 @@ impl Exchange<'_> {
         let (out, messages) = mpsc::channel(WAITING);
         let cancelling = under.entry.is_none().then(|| under.cancel.clone());
         let Self { shared, who, endpoint, under_way, .. } = self;
-        let gate = Arc::clone(&shared.gate);
+        let (gate, alone) = (Arc::clone(&shared.gate), shared.alone.clone());
         shared.tasks.spawn(async move {
             let UnderAnswer { ask, id, era, cancel, entry, talk } = under;
-            let reply = answer(&gate, Asker { who, endpoint, cancel, talk }, ask, Some(&out)).await;
+            let reply = answer(&gate, Asker { who, endpoint, cancel, talk, alone }, ask, Some(&out)).await;
             drop(entry);
             let sent = reply::send(reply, RequestId::from_owned(&id), era);
             count(&sent);
@@ -103,10 +104,10 @@ impl Exchange<'_> {
         // Until there is a stream, which cancels when it is dropped.
         let gone = under.entry.is_none().then(|| under.cancel.clone().drop_guard());
         let Self { shared, who, endpoint, under_way, .. } = self;
-        let gate = Arc::clone(&shared.gate);
+        let (gate, alone) = (Arc::clone(&shared.gate), shared.alone.clone());
         shared.tasks.spawn(async move {
             let UnderAnswer { ask, id, era, cancel, entry, talk } = under;
-            let reply = answer(&gate, Asker { who, endpoint, cancel, talk }, ask, Some(&out)).await;
+            let reply = answer(&gate, Asker { who, endpoint, cancel, talk, alone }, ask, Some(&out)).await;
             drop(entry);
             let sent = reply::send(reply, RequestId::from_owned(&id), era);
             if let Err(sent) = done.send(sent) {

@@ -12,6 +12,8 @@ pub struct HostRules {
     origins: Vec<Origin>,
     /// The literal addresses that the front listens on: no name, so nothing that could be pointed elsewhere.
     addresses: Vec<IpAddr>,
+    /// Any literal address is let in: where it is not known by which ones this machine is reached.
+    any_address: bool,
 }
 
 /// An entry that names no host or origin.
@@ -53,7 +55,13 @@ impl HostRules {
             .iter()
             .map(|text| Origin::parse(text).ok_or_else(|| malformed(text, "origin like `https://name`")))
             .collect::<Result<_, _>>()?;
-        Ok(Self { hosts, origins, addresses: Vec::new() })
+        Ok(Self { hosts, origins, addresses: Vec::new(), any_address: false })
+    }
+
+    /// Lets in every literal address. No page gets one for a name of its own, so it keeps those out all the same.
+    #[must_use]
+    pub fn with_any_address(self) -> Self {
+        Self { any_address: true, ..self }
     }
 
     pub(super) fn with_addresses(mut self, addresses: impl Iterator<Item = IpAddr>) -> Self {
@@ -90,7 +98,7 @@ impl HostRules {
 
     fn admits(&self, (host, port): &(Host, Option<u16>)) -> bool {
         host.is_loopback()
-            || matches!(host, Host::Address(address) if self.addresses.contains(address))
+            || matches!(host, Host::Address(address) if self.any_address || self.addresses.contains(address))
             || self.hosts.iter().any(|(allowed, at)| allowed == host && (at.is_none() || at == port))
     }
 }

@@ -15,15 +15,16 @@ use super::body::{Body, Events};
 use super::exchange::UnderAnswer;
 use super::post::{Accepts, Exchange, accepted, answered, event_stream, standard_headers};
 use super::refuse::Refused;
+use crate::alone;
 use crate::ask::{Ask, ProtocolAsk};
 use crate::listen::{Listener, Wants};
 use crate::peer::{Peer, Talk};
-use crate::reply::{self, Offers, ProtocolReply, Reply};
+use crate::reply::{self, ProtocolReply, Reply};
 use crate::session::{Found, NoSession, Session};
 
 /// A request of a version with sessions.
 pub(super) async fn request(
-    exchange: Exchange<'_>,
+    mut exchange: Exchange<'_>,
     request: &wire::Request<'_>,
     params: &Params<'_>,
     meta: &RequestMeta<'_>,
@@ -43,6 +44,7 @@ pub(super) async fn request(
         Ok(session) => session,
         Err(error) => return Ok(failed(&error)),
     };
+    exchange.who = exchange.who.in_session(session.number());
     let ask = match Ask::read(request, params, meta, Era::Legacy, exchange.endpoint) {
         Ok(ask) => ask,
         Err(error) => return Ok(failed(&error)),
@@ -171,15 +173,15 @@ async fn initialize(
     // What it sees now: what has changed when it begins to listen is told it then.
     peer.differences(&exchange.shared.gate.view(&who.with(exchange.endpoint), &[]));
     let created = exchange.shared.sessions.create(&who.principal().id, who.proof(), version, peer);
-    let id = created.map_err(|no| match no {
+    let (id, number) = created.map_err(|no| match no {
         NoSession::Full => Refused::Busy,
         NoSession::NoEntropy => Refused::Unavailable,
     })?;
     // Waited for, so that a client that begins sessions for ever goes no faster than the journal.
-    Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone()).await;
+    Arc::clone(&exchange.shared.gate).agent_connected(exchange.who.clone().in_session(number)).await;
     let reply = Reply::Protocol(ProtocolReply::Initialized(
         version,
-        Offers::at(&*exchange.shared.gate, exchange.endpoint),
+        alone::offers(exchange.shared.alone.as_ref(), &*exchange.shared.gate, exchange.endpoint),
     ));
     let mut response = answered(reply::send(reply, request.id, Era::Legacy));
     let value = HeaderValue::try_from(id).map_err(|_| Refused::Unavailable)?;

@@ -14,6 +14,8 @@ use crate::measure;
 pub(super) enum Refused {
     /// Wrong or missing key, certificate or source network: one answer for all of them.
     Unauthenticated,
+    /// The same, where addresses alone are looked at.
+    Address,
     /// That, too often from one address.
     TooManyFailures,
     /// `Host` is missing, doubled, or not ours.
@@ -73,6 +75,7 @@ impl Refused {
             Self::Host
             | Self::Origin
             | Self::Proxy
+            | Self::Address
             | Self::NotFound
             | Self::NoSession
             | Self::NotAcceptable
@@ -93,6 +96,7 @@ impl Refused {
             Self::Host => (StatusCode::FORBIDDEN, "403", r#"{"error":"the host is not served here"}"#),
             Self::Origin => (StatusCode::FORBIDDEN, "403", r#"{"error":"the origin is not let in"}"#),
             Self::Proxy => (StatusCode::FORBIDDEN, "403", r#"{"error":"only a trusted proxy may connect"}"#),
+            Self::Address => (StatusCode::FORBIDDEN, "403", r#"{"error":"the address is not let in"}"#),
             Self::NotFound => (StatusCode::NOT_FOUND, "404", r#"{"error":"not found"}"#),
             Self::NoSession => (StatusCode::NOT_FOUND, "404", r#"{"error":"no such session"}"#),
             Self::Method(_) => (StatusCode::METHOD_NOT_ALLOWED, "405", r#"{"error":"method not allowed"}"#),

@@ -14,6 +14,7 @@ use super::credentials::{authenticate, presents_anything};
 use super::peer::{Peer, client_address};
 use super::refuse::Refused;
 use super::{Shared, legacy, post};
+use crate::alone;
 
 /// Which listener a route is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +74,15 @@ async fn serve_mcp(
     }
     let client = admit(shared, peer, &request)?;
     let endpoint = match path.strip_prefix("/mcp") {
-        Some("") => Endpoint::All,
+        Some("") => alone::endpoint(shared.alone.as_ref()),
+        Some(_) if shared.alone.is_some() => return Err(Refused::NotFound),
         Some(rest) => rest.strip_prefix('/').and_then(Endpoint::parse).ok_or(Refused::NotFound)?,
         None => return Err(Refused::NotFound),
     };
     let who = authenticate(shared, peer, client, request.headers())?;
+    if shared.alone.as_ref().is_some_and(|alone| !alone.is_ready(&*shared.gate)) {
+        return Err(Refused::Unavailable);
+    }
     // Strangers do not learn which upstreams there are.
     if !shared.gate.serves(endpoint) {
         return Err(Refused::NotFound);
@@ -117,7 +122,11 @@ fn health(shared: &Shared, peer: &Peer, request: &Request<Incoming>) -> Result<R
     let (status, plain) = if health.ok {
         (StatusCode::OK, r#"{"status":"ok"}"#)
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"unavailable"}"#)
+        let word = match shared.alone {
+            Some(_) => r#"{"status":"starting"}"#,
+            None => r#"{"status":"unavailable"}"#,
+        };
+        (StatusCode::SERVICE_UNAVAILABLE, word)
     };
     let body =
         if details { Bytes::from(health.details.to_string()) } else { Bytes::from_static(plain.as_bytes()) };

@@ -73,6 +73,7 @@ fn create(sessions: &Sessions, name: &str) -> String {
     sessions
         .create(&principal(name), &Proof::default(), ProtocolVersion::V2025_11_25, Arc::default())
         .unwrap()
+        .0
 }
 
 fn is_there(sessions: &Sessions, id: &str, name: &str) -> bool {

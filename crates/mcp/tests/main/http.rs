@@ -27,6 +27,7 @@ pub(crate) fn config() -> FrontConfig {
         hosts: HostRules::default(),
         has_principals: true,
         lanes: 2,
+        alone: None,
         limits: HttpLimits::default(),
         sessions: SessionLimits::default(),
     }

@@ -101,6 +101,7 @@ impl Fixture {
             trusted_proxies: None,
             hosts: HostRules::parse(&[], &[]).expect("no rules"),
             has_principals: true,
+            alone: None,
             lanes: 2,
             limits: HttpLimits::default(),
             sessions,
@@ -151,7 +152,7 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
     let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten), Arc::new(Unwritten));
     pool.configure(vec![UpstreamSettings {
         name: UpstreamName::parse("fixture").expect("a literal"),
-        reach: Reach::Program { command, env: Vec::new() },
+        reach: Reach::Program { command, env: Vec::new(), folder: "/".into() },
         tools: None,
         tier: BTreeMap::new(),
         timeout: None,
@@ -207,7 +208,8 @@ fn principals(folder: &Path, entropy: &dyn Entropy) -> ([String; 2], Vec<Entry>)
         let id = PrincipalId::parse(id).expect("a literal");
         let principal = Arc::new(Principal { id, groups: Default::default() });
         let os_user = Some(principal.id.to_string());
-        let entry = Entry { principal, api_keys: vec![hash], certificate: None, from: Vec::new(), os_user };
+        let (api_keys, from) = (vec![hash], Vec::new());
+        let entry = Entry { principal, api_keys, certificate: None, from, os_user, keyless: false };
         (key, entry)
     };
     let ((suite, first), (other, second)) = (make("suite"), make("other"));
