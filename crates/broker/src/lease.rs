@@ -102,9 +102,15 @@ impl Lease {
     /// What finds every secret that the call could tell.
     pub fn scanner(&self) -> Arc<Scanner> {
         match &self.standing {
-            Some(standing) => Arc::clone(standing.scanner()),
+            Some(standing) => standing.scanner(),
             None => Arc::new(Scanner::new(self.secrets())),
         }
+    }
+
+    /// What finds them by now: something that lives longer than a call may have got others meanwhile. `before` is what
+    /// [`Lease::scanner`] gave.
+    pub fn scanner_now(&self, before: &Arc<Scanner>) -> Arc<Scanner> {
+        self.standing.as_ref().map_or_else(|| Arc::clone(before), |standing| standing.scanner())
     }
 
     /// The call that the lease is for.

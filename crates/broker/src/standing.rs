@@ -1,7 +1,7 @@
 //! Secrets of something that lives longer than a call: what an upstream was started with.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use guard::Scanner;
 use model::{ErrorCode, Failure, Fault, Secret, SecretLocation};
@@ -15,18 +15,24 @@ use crate::{Broker, Material};
 /// Secrets that something which serves many calls was given at its start, and what finds them in its answers. Every call
 /// on it is leased them, by way of this.
 pub struct Standing {
-    scanner: Arc<Scanner>,
+    scanner: RwLock<Arc<Scanner>>,
 }
 
 impl Standing {
     /// For something that was given these. They are not kept: only what finds them is.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret<String>>) -> Self {
-        Self { scanner: Arc::new(Scanner::new(secrets)) }
+        Self { scanner: RwLock::new(Arc::new(Scanner::new(secrets))) }
     }
 
-    /// What finds them.
-    pub fn scanner(&self) -> &Arc<Scanner> {
-        &self.scanner
+    /// It has other secrets from now on: these. Said before any of them is used, and with those whose use is not over.
+    pub fn renew<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret<String>>) {
+        let scanner = Arc::new(Scanner::new(secrets));
+        *self.scanner.write().unwrap_or_else(PoisonError::into_inner) = scanner;
+    }
+
+    /// What finds them now.
+    pub fn scanner(&self) -> Arc<Scanner> {
+        Arc::clone(&self.scanner.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

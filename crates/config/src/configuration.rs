@@ -24,7 +24,7 @@ pub use secrets::KeyLocation;
 pub(crate) use secrets::{Sources, secret_location};
 pub use sources::{Fetch, SourceConfig, SourceKind};
 pub(crate) use upstreams::check_names as check_upstream_names;
-pub use upstreams::{HttpConfig, Pinning, ReachConfig, Setting, UpstreamConfig};
+pub use upstreams::{HttpConfig, OAuthConfig, Pinning, ReachConfig, Setting, UpstreamConfig};
 
 use crate::forms;
 use crate::node::{Node, Table, absolute};

@@ -107,8 +107,9 @@ async fn stages(
     let lease = gateway.broker.lease(intended, reached.host.as_deref(), &reached.hops).await?;
     let lease = lease.standing_on(reached.standing.clone());
     let scanner = lease.scanner();
-    let teller = Teller { guard: gateway.guard, scanner: &scanner, call: call.inner() };
+    let teller = Teller { guard: gateway.guard, lease: &lease, scanner: &scanner, call: call.inner() };
     let result = execute(gateway, live, &resolved.tool, &reached, &lease, &teller, &entered).await;
+    let scanner = lease.scanner_now(&scanner);
     let (result, turn) = converse::turn(gateway, call, &heard, lease.intended().id(), result);
     facts::executed(facts, &scanner, &action.target, &result);
     facts::turn(facts, &turn);

@@ -1,5 +1,8 @@
 //! What a call tells its client while it runs.
 
+use std::sync::Arc;
+
+use broker::Lease;
 use guard::{Guard, Scanner};
 use model::LogLevel;
 use tools::Notices;
@@ -9,7 +12,8 @@ use crate::{Notice, ToolCall};
 /// Tells what the guard lets through; what holds a leased secret is not told.
 pub(crate) struct Teller<'a> {
     pub(crate) guard: Guard,
-    pub(crate) scanner: &'a Scanner,
+    pub(crate) lease: &'a Lease,
+    pub(crate) scanner: &'a Arc<Scanner>,
     pub(crate) call: &'a ToolCall,
 }
 
@@ -30,7 +34,7 @@ impl Teller<'_> {
     }
 
     fn clean(&self, text: &str) -> Option<String> {
-        self.guard.admit_text(self.scanner, text).map(guard::Guarded::into_inner)
+        self.guard.admit_text(&self.lease.scanner_now(self.scanner), text).map(guard::Guarded::into_inner)
     }
 }
 

@@ -87,7 +87,7 @@ impl Gateway {
         let TheirList { of, forward, .. } = asked.inner();
         let keep = |name: &str| may_know(live, asked.principal(), upstream, *of, name);
         let listed = self.upstreams.list(upstream, &asked.principal().id, *of, forward, &keep).await?;
-        Ok((listed.reply, Arc::clone(listed.standing.scanner())))
+        Ok((listed.reply, listed.standing.scanner()))
     }
 
     async fn show(&self, page: Result<(Reply, Arc<Scanner>), Failure>) -> Guarded<Answer> {

@@ -2,7 +2,7 @@
 
 usage: upstream_http.py PORT ERA [CERT KEY [CLIENT_CA]]      with ERA one of: legacy, modern
 
-The environment variable TOKEN is what it wants as a bearer token, if it is set. What came is in the file LOG, one line for each
+The environment variable TOKEN is what it wants as a bearer token, if it is set; TOKENS is a file with all that it takes. What came is in the file LOG, one line for each
 request: method, then its headers as JSON. While there is a file `sulks` beside it, every POST is answered with HTTP 502.
 """
 
@@ -16,13 +16,14 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT, ERA = int(sys.argv[1]), sys.argv[2]
-TOKEN, LOG = os.environ.get("TOKEN"), os.environ.get("LOG")
+TOKEN, TOKENS, LOG = os.environ.get("TOKEN"), os.environ.get("TOKENS"), os.environ.get("LOG")
 VERSION = "2026-07-28" if ERA == "modern" else "2025-06-18"
 lock = threading.Lock()
 sessions, gone = set(), []
 tools = {
     "echo": "Says what it was told.",
     "head": "Says with which headers it was asked.",
+    "progress-head": "Says while it works with which token it was asked.",
     "stream": "Answers as a stream, and tells how far it is.",
     "slow": "Answers after a while.",
     "die": "Breaks off in the middle of an answer.",
@@ -87,8 +88,11 @@ class Handler(BaseHTTPRequestHandler):
         if LOG:
             with lock, open(LOG, "a") as log:
                 log.write(f"{self.command} {json.dumps({k.lower(): v for k, v in self.headers.items()})}\n")
-        if TOKEN and self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self.answer(401)
+        shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if (TOKEN and shown != TOKEN) or (TOKENS and shown not in open(TOKENS).read().split()):
+            # Where tokens come from is the client's to know: who follows this shows its secret to a stranger.
+            evil = os.environ.get("ELSEWHERE", "http://127.0.0.1:1")
+            self.answer(401, more=[("WWW-Authenticate", f'Bearer resource_metadata="{evil}/.well-known/oauth-protected-resource"')])
             return False
         if ERA == "legacy" and self.headers.get("Mcp-Session-Id") not in sessions:
             self.answer(404)
@@ -96,6 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         return True
 
     def do_GET(self):
+        if self.path.startswith("/.well-known/oauth-protected-resource") and os.environ.get("ISSUER"):
+            url = f"http://127.0.0.1:{PORT}/mcp"
+            return self.answer(200, {"resource": url, "authorization_servers": [os.environ["ISSUER"]]})
         if ERA == "modern":
             return self.answer(405)
         if not self.admitted():
@@ -179,6 +186,13 @@ class Handler(BaseHTTPRequestHandler):
         elif name == "head":
             head = {k.lower(): v.removeprefix("Bearer ") for k, v in self.headers.items()}
             result(text(json.dumps(head)))
+        elif name == "progress-head":
+            self.begin_stream()
+            said = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            token = (params.get("_meta") or {}).get("progressToken")
+            self.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1, "message": said}})
+            self.event(whole({**text("told"), **({"resultType": "complete"} if ERA == "modern" else {})}))
+            self.end_stream()
         elif name == "stream":
             self.begin_stream()
             token = (params.get("_meta") or {}).get("progressToken")

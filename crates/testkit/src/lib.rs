@@ -13,6 +13,7 @@
 
 mod account;
 mod agent;
+mod authorization_server;
 mod ccp;
 mod clients;
 mod clock;
@@ -37,6 +38,7 @@ mod upstream_http;
 
 pub use account::{Account, Closed};
 pub use agent::SshAgent;
+pub use authorization_server::AuthorizationServer;
 pub use ccp::{CcpAccount, CcpApplication, CcpMischief, CcpRequest, CcpServer, ClientCertificates};
 pub use clients::{Report, Server, ThirdParty};
 pub use clock::{FakeClock, SeededEntropy};

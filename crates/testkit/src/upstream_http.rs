@@ -24,6 +24,10 @@ pub struct HttpScript<'a> {
     pub modern: bool,
     /// What it wants as a bearer token.
     pub token: Option<&'a str>,
+    /// A file with the bearer tokens that it takes.
+    pub tokens: Option<&'a Path>,
+    /// Who it says protects it (RFC 9728), if it says so.
+    pub issuer: Option<&'a str>,
     /// Certificate and key, if it speaks TLS.
     pub tls: Option<(&'a Path, &'a Path)>,
     /// Whom clients must have their certificates from, if they must show one.
@@ -41,6 +45,9 @@ impl HttpUpstream {
         command.arg(here("servers/upstream_http.py")).args([&port.to_string(), era]);
         command.args(script.tls.into_iter().flat_map(|(cert, key)| [cert, key])).args(script.client_ca);
         command.env_remove("TOKEN").envs(script.token.map(|token| ("TOKEN", token)));
+        command
+            .envs(script.tokens.map(|file| ("TOKENS", file)))
+            .envs(script.issuer.map(|issuer| ("ISSUER", issuer)));
         Self::start(command, port, if script.tls.is_some() { "https" } else { "http" })
     }
 

@@ -34,7 +34,7 @@ impl Keeper {
     ) -> Result<(), String> {
         let mut seen = self.seen().lock().await;
         let pins = self.pins(around).await.map_err(|failure| failure.message().to_owned())?;
-        let offer = Offer::new(self, &listed, standing.scanner(), &pins);
+        let offer = Offer::new(self, &listed, &standing.scanner(), &pins);
         let drift = match self.settings().pin {
             Pinning::Off => Vec::new(),
             Pinning::Strict | Pinning::Warn => drift(&offer, &pins),
@@ -113,7 +113,7 @@ impl Keeper {
         around.pins.keep(self.name(), new, takes.gone.clone()).await?;
         if let Some(standing) = &seen.standing {
             let pins = self.pins(around).await?;
-            self.take(Offer::new(self, &seen.listed, standing.scanner(), &pins), &around.changed);
+            self.take(Offer::new(self, &seen.listed, &standing.scanner(), &pins), &around.changed);
         }
         Ok(takes)
     }

@@ -232,11 +232,11 @@ impl Keeper {
     async fn start_remote(
         &self,
         settings: &HttpSettings,
-        broker: &Broker,
+        broker: &Arc<Broker>,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         let (remote, standing, orders) = Remote::new(self.name(), settings, broker).await?;
         let (link, messages) =
-            Link::new(self.name(), Arc::new(standing), Some(Arc::clone(&remote) as Arc<dyn Carrier>));
+            Link::new(self.name(), standing, Some(Arc::clone(&remote) as Arc<dyn Carrier>));
         let serving = tokio::spawn(remote.run(Arc::clone(&link), messages, orders));
         Ok((None, link, Serving(serving)))
     }
@@ -256,7 +256,7 @@ impl Keeper {
             tokio::spawn(async move { link.read(pipes.output).await })
         };
         tokio::spawn(link::write(pipes.input, messages, link.over.clone()));
-        let scanner = Arc::clone(link.standing().scanner());
+        let scanner = link.standing().scanner();
         tokio::spawn(child::log(pipes.errors, self.name(), scanner));
         Ok((Some(program), link, Serving(reading)))
     }

@@ -27,5 +27,5 @@ mod upstreams;
 
 pub use pins::{Pin, PinBook, Pinning, Pins};
 pub use review::{Accepted, Change, Review, ToolReview};
-pub use settings::{EnvValue, HttpSettings, Load, Networks, Reach, UpstreamSettings};
+pub use settings::{EnvValue, HttpSettings, Load, Networks, OAuthSettings, Reach, UpstreamSettings};
 pub use upstreams::{Ledger, UpstreamPool};

@@ -64,6 +64,8 @@ pub struct HttpSettings {
     pub url: String,
     /// What is sent as `Authorization: Bearer`.
     pub bearer: Option<SecretLocation>,
+    /// Who gives tokens for it, in the place of `bearer`.
+    pub oauth: Option<OAuthSettings>,
     /// Headers of every request.
     pub headers: Vec<(String, EnvValue)>,
     /// Whom it must have its certificate from, PEM; else anybody whom the system trusts.
@@ -72,6 +74,27 @@ pub struct HttpSettings {
     pub identity: Option<(PathBuf, PathBuf)>,
     /// Where it may lie.
     pub networks: Networks,
+}
+
+/// OAuth client credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuthSettings {
+    /// Who gives tokens, as it calls itself. Asked where it does so, unless that is written.
+    pub issuer: Option<String>,
+    /// Where tokens are given.
+    pub token_url: Option<String>,
+    /// Who we are for it.
+    pub client_id: String,
+    /// What proves it.
+    pub client_secret: SecretLocation,
+    /// Whether the secret is sent in the body of the request, and not in its head.
+    pub in_body: bool,
+    /// What the token is to be good for.
+    pub scopes: Vec<String>,
+    /// What the token is to be good at; `url` unless it is written.
+    pub resource: Option<String>,
+    /// Whether the upstream is asked what it is called as a resource, and must name the issuer.
+    pub resource_metadata: bool,
 }
 
 /// Which addresses may be dialled.

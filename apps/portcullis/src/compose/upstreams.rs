@@ -6,15 +6,15 @@ use std::sync::{OnceLock, Weak};
 
 use async_trait::async_trait;
 use audit::{Event, Journal, Origin};
-use config::{HttpConfig, Loaded, ReachConfig, Setting, UpstreamConfig};
+use config::{HttpConfig, Loaded, OAuthConfig, ReachConfig, Setting, UpstreamConfig};
 use gateway::Gateway;
 use model::{Clock, ErrorCode, Failure, UpstreamName};
 use serde_json::{Map, Value, json};
 use store::{PinRecord, StateStore};
 use tokio::task::JoinSet;
 use upstream::{
-    EnvValue, HttpSettings, Ledger, Load, Networks, Pin, PinBook, Pinning, Pins, Reach, UpstreamPool,
-    UpstreamSettings,
+    EnvValue, HttpSettings, Ledger, Load, Networks, OAuthSettings, Pin, PinBook, Pinning, Pins, Reach,
+    UpstreamPool, UpstreamSettings,
 };
 
 /// What the configuration says of them.
@@ -52,10 +52,24 @@ fn over_http(http: &HttpConfig) -> HttpSettings {
     HttpSettings {
         url: http.url.clone(),
         bearer: http.bearer.clone(),
+        oauth: http.oauth.as_ref().map(oauth),
         headers: values(&http.headers),
         ca: http.ca.clone(),
         identity: http.identity.clone(),
         networks: Networks { allow: http.allow.clone(), block: http.block.clone() },
+    }
+}
+
+fn oauth(oauth: &OAuthConfig) -> OAuthSettings {
+    OAuthSettings {
+        issuer: oauth.issuer.clone(),
+        token_url: oauth.token_url.clone(),
+        client_id: oauth.client_id.clone(),
+        client_secret: oauth.client_secret.clone(),
+        in_body: oauth.in_body,
+        scopes: oauth.scopes.clone(),
+        resource: oauth.resource.clone(),
+        resource_metadata: oauth.resource_metadata,
     }
 }
 

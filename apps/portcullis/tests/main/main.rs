@@ -45,4 +45,5 @@ mod together;
 mod upstreams;
 mod upstreams_http;
 mod upstreams_limits;
+mod upstreams_oauth;
 mod whole_way;

@@ -10,8 +10,15 @@ use crate::environment::Installed;
 use crate::site::{ends, journal_of, verify};
 use crate::upstreams::{ALL, RULES, client, private, ready, serve};
 
-const LEGACY: HttpScript<'_> =
-    HttpScript { modern: false, token: None, tls: None, client_ca: None, port: None };
+const LEGACY: HttpScript<'_> = HttpScript {
+    modern: false,
+    token: None,
+    tokens: None,
+    issuer: None,
+    tls: None,
+    client_ca: None,
+    port: None,
+};
 const MODERN: HttpScript<'_> = HttpScript { modern: true, ..LEGACY };
 
 /// A gateway with these upstreams, each as its keys have it.

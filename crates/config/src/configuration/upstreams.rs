@@ -14,7 +14,7 @@ use crate::node::{Node, Place, Table};
 
 mod http;
 
-pub use http::HttpConfig;
+pub use http::{HttpConfig, OAuthConfig};
 
 /// An upstream as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]

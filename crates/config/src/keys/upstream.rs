@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::SECRET;
 use super::configuration::CALLS;
-use crate::shape::{Key, Kind, key, later, later_word, word};
+use crate::shape::{Key, Kind, key, later_word, word};
 
 pub(super) const UPSTREAM: &[Key] = &[
     key(
@@ -79,7 +79,7 @@ pub(super) const UPSTREAM: &[Key] = &[
         Kind::Text,
         "Address of a server that speaks MCP over Streamable HTTP: `https://HOST/PATH`, or `http://` to this machine. Redirects and proxies are not followed.",
     ),
-    key("auth", Kind::Table(AUTH), "The gateway's own credential at `url`. A client's own is never passed on.").or("none"),
+    key("auth", Kind::Choice(AUTH), "The gateway's own credential at `url`. A client's own is never passed on.").or("none"),
     key(
         "headers",
         Kind::Named(&SECRET),
@@ -96,14 +96,46 @@ pub(super) const UPSTREAM: &[Key] = &[
     ),
 ];
 
-const AUTH: &[Key] = &[
-    key(
+const AUTH: &[&[Key]] = &[
+    &[key(
         "bearer",
         SECRET,
         "Sent as `Authorization: Bearer ...`. The word `Bearer` before it changes nothing.",
+    )],
+    &[key(
+        "oauth",
+        Kind::Table(OAUTH),
+        "Tokens of an authorization server, by client credentials (RFC 6749, 4.4), renewed before they end.",
+    )],
+];
+
+const OAUTH: &[Key] = &[
+    key("client_id", Kind::Text, "Who the gateway is for the authorization server.").required(),
+    key("client_secret", SECRET, "What proves it, fetched for each token.").required(),
+    key(
+        "token_url",
+        Kind::Text,
+        "Where tokens are given: `https://HOST/PATH`, or `http://` to this machine. Either this or `issuer` is written.",
+    ),
+    key(
+        "issuer",
+        Kind::Text,
+        "The authorization server as it calls itself. Without `token_url` it is asked where it gives tokens (RFC 8414, or OpenID's configuration), and must call itself exactly so.",
+    ),
+    key(
+        "client_auth",
+        Kind::Words(&[word("basic"), word("post")]),
+        "How the secret is sent: in the head of the request or in its body.",
     )
-    .required(),
-    later("oauth"),
+    .or("`basic`"),
+    key("scopes", Kind::List(&Kind::Text), "What the token is to be good for.").or("`[]`"),
+    key("resource", Kind::Text, "What the token is to be good at (RFC 8707).").or("`url`"),
+    key(
+        "resource_metadata",
+        Kind::Flag,
+        "Whether the upstream is asked what it is called as a resource (RFC 9728); it must name `issuer` as what protects it.",
+    )
+    .or("`false`"),
 ];
 
 const NETWORKS: &[Key] = &[

@@ -202,6 +202,10 @@ fn what_cannot_be_said_of_a_server_over_http_is_refused() {
     let least = "[[upstream]]\nname = \"a\"\ntools = []\npin = \"off\"\n";
     let url = |url: &str| format!("{least}url = \"{url}\"\n");
     let with = |line: &str| format!("{}{line}", url("https://x/mcp"));
+    let oauth = |keys: &str| {
+        let least = "[upstream.auth.oauth]\nclient_id = \"a\"\nclient_secret = { env = \"A\" }\n";
+        with(&format!("{least}{keys}")).replace("mcp\"\n[", "mcp\"\n\n[")
+    };
     let mut cases: Vec<(String, Vec<String>)> = Vec::new();
     for wrong in [
         "x",
@@ -234,11 +238,30 @@ fn what_cannot_be_said_of_a_server_over_http_is_refused() {
         (with("env = {}"), vec!["6:7 upstream[0].env: is for an upstream with `command`".into()]),
         (
             with("auth = { oauth = {} }"),
-            vec![
-                "6:8 upstream[0].auth.bearer: is missing".into(),
-                "6:10 upstream[0].auth.oauth: comes with a later version of Portcullis".into(),
-            ],
+            ["client_id", "client_secret", "token_url"]
+                .map(|key| {
+                    let hint = if key == "token_url" { "..." } else { "" };
+                    format!("6:18 upstream[0].auth.oauth.{key}: is missing{hint}")
+                })
+                .into(),
         ),
+        (
+            oauth("token_url = \"http://as.example/token\""),
+            vec!["10:13 upstream[0].auth.oauth.token_url: is not the address of a server: ...".into()],
+        ),
+        (
+            oauth("token_url = \"https://x/t\"\nresource_metadata = true"),
+            vec!["11:21 upstream[0].auth.oauth.resource_metadata: needs `issuer` beside it...".into()],
+        ),
+        (
+            oauth("issuer = \"https://x\"\nresource = \"https://y\"\nresource_metadata = true"),
+            vec!["12:21 upstream[0].auth.oauth.resource_metadata: `resource` says it already...".into()],
+        ),
+        (
+            oauth("issuer = \"https://x\"\nscopes = [\"a b\", \"c\"]"),
+            vec!["11:11 upstream[0].auth.oauth.scopes[0]: is no scope...".into()],
+        ),
+        (oauth("issuer = \"https://x/tenant\"\nclient_auth = \"post\""), vec![]),
         (
             with("client_cert = \"Cargo.toml\""),
             vec!["6:15 upstream[0].client_cert: needs `client_key` beside it".into()],

@@ -14,9 +14,9 @@ use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use super::trust::{Files, Trust};
 use crate::settings::Networks;
 
 /// How long a connection may take, TLS included.
@@ -32,8 +32,10 @@ pub(super) struct Dialler(pub(super) Arc<Route>);
 pub(super) struct Route {
     pub(super) host: String,
     pub(super) port: u16,
-    pub(super) tls: Option<(TlsConnector, ServerName<'static>)>,
+    pub(super) tls: Option<(Arc<Trust>, ServerName<'static>)>,
     pub(super) networks: Networks,
+    /// Whether the operator wrote the host; else some server named it.
+    pub(super) written: bool,
 }
 
 /// Why there is no connection. Nothing was sent.
@@ -68,12 +70,31 @@ impl Service<Uri> for Dialler {
 }
 
 impl Route {
+    /// The way to a server, with these files where its address asks for TLS.
+    pub(super) async fn to(
+        uri: &Uri,
+        files: Files,
+        networks: Networks,
+        written: bool,
+    ) -> Result<Self, String> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let secure = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        let tls = if secure {
+            let name = ServerName::try_from(host.clone()).map_err(|_| "`url` names no host".to_owned())?;
+            Some((Trust::new(files).await?, name))
+        } else {
+            None
+        };
+        Ok(Self { host, port, tls, networks, written })
+    }
+
     async fn open(&self) -> Result<Socket, Unreached> {
         let stream = self.dial().await?;
         // A request is one packet that waits for its answer.
         let _ = stream.set_nodelay(true);
         let Some((tls, name)) = &self.tls else { return Ok(Socket(Box::new(stream))) };
-        let stream = tls.connect(name.clone(), stream).await;
+        let stream = tls.connector().await.connect(name.clone(), stream).await;
         stream
             .map(|stream| Socket(Box::new(stream)))
             .map_err(|error| Unreached(format!("TLS failed: {error}")))
@@ -108,7 +129,7 @@ impl Route {
     /// Whether the operator wrote this address and no name that others may have a say in.
     fn is_written(&self, address: IpAddr) -> bool {
         let itself = self.host.parse::<IpAddr>().is_ok();
-        itself || (self.host == "localhost" && address.to_canonical().is_loopback())
+        self.written && (itself || (self.host == "localhost" && address.to_canonical().is_loopback()))
     }
 }
 
@@ -166,23 +187,25 @@ mod tests {
     use super::{Route, Unreached};
     use crate::settings::Networks;
 
-    async fn try_one(host: &str, networks: Networks) -> Result<(), Unreached> {
+    async fn try_one(host: &str, networks: Networks, written: bool) -> Result<(), Unreached> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let route = Route { host: host.to_owned(), port: address.port(), tls: None, networks };
+        let route = Route { host: host.to_owned(), port: address.port(), tls: None, networks, written };
         route.try_one(address).await.map(drop)
     }
 
     #[tokio::test]
     async fn a_name_is_no_way_into_our_own_network() {
         for name in ["rebound.example", "localhost.example", "metadata"] {
-            let Unreached(why) = try_one(name, Networks::default()).await.unwrap_err();
+            let Unreached(why) = try_one(name, Networks::default(), true).await.unwrap_err();
             assert!(why.contains(name) && why.contains("127.0.0.1"), "{why}");
         }
         for written in ["127.0.0.1", "localhost"] {
-            assert_eq!(try_one(written, Networks::default()).await, Ok(()), "{written}");
+            assert_eq!(try_one(written, Networks::default(), true).await, Ok(()), "{written}");
+            let named = try_one(written, Networks::default(), false).await;
+            assert!(named.is_err(), "{written}, which a server named");
         }
         let named = Networks { allow: Some(vec!["127.0.0.0/8".parse().unwrap()]), block: Vec::new() };
-        assert_eq!(try_one("rebound.example", named).await, Ok(()));
+        assert_eq!(try_one("rebound.example", named, false).await, Ok(()));
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -11,6 +11,7 @@ use wire::SseReader;
 
 use super::clients::Clients;
 use super::dial::Unreached;
+use super::oauth::Grant;
 use super::outgoing::Outgoing;
 use super::session::Agreed;
 use crate::fault::Fault;
@@ -29,6 +30,8 @@ pub(super) struct Exchange {
     pub(super) uri: Uri,
     /// Of every request; secrets among them.
     pub(super) headers: HeaderMap,
+    /// Whose tokens it is shown, if it wants any.
+    pub(super) grant: Option<Grant>,
 }
 
 /// Why a message has no answer.
@@ -38,6 +41,8 @@ pub(super) enum Broken {
     Unreached(String),
     /// It does not take the gateway's credential: nothing was carried out.
     Unauthorised,
+    /// There is no token for it: nothing was sent.
+    NoToken(String),
     /// It does not know the session: nothing was carried out.
     SessionLost,
     /// It answered so.
@@ -54,6 +59,7 @@ impl Broken {
         match self {
             Self::Unreached(why) => Some(format!("it cannot be reached: {why}")),
             Self::Unauthorised => Some("it refuses the gateway's credential (HTTP 401)".to_owned()),
+            Self::NoToken(why) => Some(why.clone()),
             Self::SessionLost => Some("it forgets its sessions at once".to_owned()),
             Self::Refused(_) | Self::Protocol(_) | Self::Off => None,
         }
@@ -93,7 +99,7 @@ impl Exchange {
                 headers.insert(wire::name::NAME, name.clone());
             }
         }
-        let response = self.clients.here().request(request).await.map_err(|error| unanswered(&error))?;
+        let response = self.send(request).await?;
         let status = response.status();
         if !status.is_success() {
             return refused(response, agreed, sink).await;
@@ -119,7 +125,7 @@ impl Exchange {
     pub(super) async fn listen(&self, agreed: &Agreed, sink: Sink<'_>) -> Result<bool, Broken> {
         let mut request = self.request(Method::GET, Bytes::new(), agreed);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-        let response = self.clients.here().request(request).await.map_err(|error| unanswered(&error))?;
+        let response = self.send(request).await?;
         if response.status() != StatusCode::OK || essence(response.headers()) != "text/event-stream" {
             return Ok(false);
         }
@@ -132,7 +138,21 @@ impl Exchange {
     /// Says that the session is of no more use.
     pub(super) async fn leave(&self, agreed: &Agreed) {
         let request = self.request(Method::DELETE, Bytes::new(), agreed);
-        let _ = self.clients.here().request(request).await;
+        let _ = self.send(request).await;
+    }
+
+    /// Sends a request, with a token where there are tokens: with another one if it was refused, once.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
+        let client = self.clients.here();
+        let answered = |request| async { client.request(request).await.map_err(|error| unanswered(&error)) };
+        let Some(grant) = &self.grant else { return answered(request).await };
+        let shown = grant.show(None).await.map_err(Broken::NoToken)?;
+        let response = answered(with_token(&request, shown.header)).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let another = grant.show(Some(shown.serial)).await.map_err(Broken::NoToken)?;
+        answered(with_token(&request, another.header)).await
     }
 
     fn request(&self, method: Method, body: Bytes, agreed: &Agreed) -> Request<Full<Bytes>> {
@@ -149,6 +169,12 @@ impl Exchange {
         }
         request
     }
+}
+
+fn with_token(request: &Request<Full<Bytes>>, token: HeaderValue) -> Request<Full<Bytes>> {
+    let mut request = request.clone();
+    request.headers_mut().insert(AUTHORIZATION, token);
+    request
 }
 
 /// An answer that is none of success. It may hold an error of the protocol, which then is the answer.
@@ -181,7 +207,7 @@ async fn refused(response: Response<Incoming>, agreed: &Agreed, sink: Sink<'_>) 
     }
 }
 
-async fn whole(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Broken> {
+pub(super) async fn whole(mut body: Incoming, limit: usize) -> Result<Vec<u8>, Broken> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| Broken::Off)?.into_data() else { continue };
@@ -227,7 +253,7 @@ async fn events(mut body: Incoming, most: Option<usize>, sink: Sink<'_>) -> Resu
 }
 
 /// Why there was no answer: whether anything was sent decides what it means.
-fn unanswered(error: &hyper_util::client::legacy::Error) -> Broken {
+pub(super) fn unanswered(error: &hyper_util::client::legacy::Error) -> Broken {
     let mut next: Option<&(dyn StdError + 'static)> = error.source();
     while let Some(error) = next {
         if let Some(Unreached(why)) = error.downcast_ref() {

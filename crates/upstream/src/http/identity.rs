@@ -11,11 +11,11 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::settings::HttpSettings;
+use super::trust::Files;
 
 /// TLS as the configuration has it. Reads files: not for a task that others wait on.
-pub(super) fn tls(settings: &HttpSettings) -> Result<ClientConfig, String> {
-    let roots = match &settings.ca {
+pub(super) fn tls(files: &Files) -> Result<ClientConfig, String> {
+    let roots = match &files.ca {
         Some(path) => authorities(path)?,
         None => system_roots()?,
     };
@@ -23,7 +23,7 @@ pub(super) fn tls(settings: &HttpSettings) -> Result<ClientConfig, String> {
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots);
-    let mut config = match &settings.identity {
+    let mut config = match &files.identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
             let chain = certificates(cert, "client_cert")?;

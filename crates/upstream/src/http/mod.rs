@@ -1,14 +1,18 @@
 //! Upstreams over Streamable HTTP, in both eras: one POST for each message, its answer as JSON or as a stream of events.
 //!
-//! `remote.rs` sends and keeps the session, `exchange.rs` is one request and its answer, `dial.rs` connects to where it may.
+//! `remote.rs` sends and keeps the session, `exchange.rs` is one request and its answer, `dial.rs` connects to where it may,
+//! `oauth` has the tokens.
 
 mod addresses;
+mod ask;
 mod clients;
 mod dial;
 mod exchange;
 mod identity;
+mod oauth;
 mod outgoing;
 mod remote;
 mod session;
+mod trust;
 
 pub(crate) use remote::{Remote, secret};

@@ -8,18 +8,18 @@ use broker::{Broker, Standing};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Uri};
 use model::{Secret, SecretLocation, UpstreamName};
-use rustls::pki_types::ServerName;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
 use wire::{Era, Message, ScanLimits};
 
 use super::clients::Clients;
 use super::dial::{Dialler, Route};
 use super::exchange::{Broken, Exchange};
 use super::identity;
+use super::oauth::Grant;
 use super::outgoing::{Outgoing, What};
 use super::session::{Agreed, Session};
+use super::trust::Files;
 use crate::link::{Carried, Carrier, Link, Taken};
 use crate::settings::{EnvValue, HttpSettings};
 
@@ -63,13 +63,21 @@ impl Remote {
     pub(crate) async fn new(
         upstream: UpstreamName,
         settings: &HttpSettings,
-        broker: &Broker,
-    ) -> Result<(Arc<Self>, Standing, Orders), String> {
+        broker: &Arc<Broker>,
+    ) -> Result<(Arc<Self>, Arc<Standing>, Orders), String> {
         let uri: Uri = settings.url.parse().map_err(|_| "`url` is no address".to_owned())?;
         let (headers, secrets) = headers(upstream, settings, broker).await?;
-        let route = route(&uri, settings).await?;
-        let exchange = Exchange { clients: Clients::new(Dialler(Arc::new(route))), uri, headers };
-        let standing = Standing::new(&secrets);
+        let files = Files { ca: settings.ca.clone(), identity: settings.identity.clone() };
+        let route = Route::to(&uri, files, settings.networks.clone(), true).await?;
+        let (grant, standing) = match &settings.oauth {
+            None => (None, Arc::new(Standing::new(&secrets))),
+            Some(oauth) => {
+                let grant = Grant::new(upstream, settings, oauth, broker, secrets).await?;
+                let standing = Arc::clone(grant.standing());
+                (Some(grant), standing)
+            }
+        };
+        let exchange = Exchange { clients: Clients::new(Dialler(Arc::new(route))), uri, headers, grant };
         let (orders, ordered) = mpsc::unbounded_channel();
         let remote = Self { upstream, exchange, session: Session::default(), orders };
         Ok((Arc::new(remote), standing, ordered))
@@ -298,23 +306,6 @@ fn version_in(message: &[u8]) -> Option<wire::ProtocolVersion> {
 fn is_result(message: &[u8]) -> bool {
     let parsed = Message::parse(message, ScanLimits::default());
     matches!(parsed, Ok(Message::Response(response)) if response.outcome.is_ok())
-}
-
-async fn route(uri: &Uri, settings: &HttpSettings) -> Result<Route, String> {
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let secure = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let tls = if secure {
-        let (settings, host) = (settings.clone(), host.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let name = ServerName::try_from(host).map_err(|_| "`url` names no host".to_owned())?;
-            Ok::<_, String>((TlsConnector::from(Arc::new(identity::tls(&settings)?)), name))
-        });
-        Some(read.await.map_err(|_| "its certificates could not be read".to_owned())??)
-    } else {
-        None
-    };
-    Ok(Route { host, port, tls, networks: settings.networks.clone() })
 }
 
 /// The headers of every request, and the secrets among them.

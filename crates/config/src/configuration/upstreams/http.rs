@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use model::SecretLocation;
 
+mod oauth;
+
+pub use oauth::OAuthConfig;
+
 use super::{SECRET_NAMES, Setting, Sources, secret_location, setting};
 use crate::files::{must_be_private, must_exist};
 use crate::forms::{self, Wrong};
@@ -19,6 +23,8 @@ pub struct HttpConfig {
     pub url: String,
     /// What is sent as `Authorization: Bearer`.
     pub bearer: Option<SecretLocation>,
+    /// Who gives tokens for it, in the place of `bearer`.
+    pub oauth: Option<OAuthConfig>,
     /// Headers of every request.
     pub headers: BTreeMap<String, Setting>,
     /// Whom it must have its certificate from, PEM.
@@ -51,9 +57,12 @@ const OURS: [&str; 14] = [
 
 pub(super) fn read(table: &Table<'_>, url: &Node<'_>, sources: &Sources) -> Option<HttpConfig> {
     let address = url.read(endpoint);
-    let bearer = table.table("auth").and_then(|auth| auth.node("bearer"));
+    let auth = table.table("auth");
+    let bearer = auth.as_ref().and_then(|auth| auth.alternative("bearer"));
     let bearer = bearer.and_then(|node| secret_location(&node, sources));
-    let headers = headers(table, bearer.is_some(), sources);
+    let oauth = auth.as_ref().and_then(|auth| auth.alternative("oauth"));
+    let oauth = oauth.and_then(|node| oauth::read(&node.table()?, sources));
+    let headers = headers(table, auth.is_some(), sources);
     let ca = table.node("ca").and_then(|node| file(&node));
     let identity = identity(table);
     if url.text().is_some_and(|text| text.starts_with("http://")) {
@@ -68,10 +77,10 @@ pub(super) fn read(table: &Table<'_>, url: &Node<'_>, sources: &Sources) -> Opti
     };
     let named = networks.as_ref().is_some_and(|networks| networks.node("allow").is_some());
     let allow = named.then(|| list("allow"));
-    Some(HttpConfig { url: address?, bearer, headers, ca, identity, allow, block: list("block") })
+    Some(HttpConfig { url: address?, bearer, oauth, headers, ca, identity, allow, block: list("block") })
 }
 
-fn headers(table: &Table<'_>, has_bearer: bool, sources: &Sources) -> BTreeMap<String, Setting> {
+fn headers(table: &Table<'_>, has_auth: bool, sources: &Sources) -> BTreeMap<String, Setting> {
     let secret_names: Vec<&str> = SECRET_NAMES.into_iter().chain(["AUTH", "COOKIE"]).collect();
     let mut headers = BTreeMap::new();
     for (name, place, value) in table.node("headers").map(|node| node.named()).unwrap_or_default() {
@@ -84,7 +93,7 @@ fn headers(table: &Table<'_>, has_bearer: bool, sources: &Sources) -> BTreeMap<S
         if OURS.contains(&lower.as_str()) || lower.starts_with("mcp-") {
             place.error("is the gateway's own to write");
         }
-        if has_bearer && lower == "authorization" {
+        if has_auth && lower == "authorization" {
             place.error(Wrong::new("`auth` says it already").hint("write one of them"));
         }
         let setting = setting(name, &value, &secret_names, sources);
