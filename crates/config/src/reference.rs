@@ -110,6 +110,12 @@ fn choice(text: &mut String, path: &str, alternatives: &[&[Key]]) {
         .iter()
         .filter(|keys| keys.iter().all(|key| key.need != Need::Later))
         .for_each(|keys| alternative(text, keys));
+    for key in alternatives.iter().flat_map(|keys| keys.iter()) {
+        if let Kind::Table(keys) = &key.kind {
+            let path = format!("{path}.{}", key.name);
+            headed(text, &format!("`[{path}]`"), &path, keys);
+        }
+    }
 }
 
 fn alternative(text: &mut String, keys: &[Key]) {
