@@ -11,11 +11,22 @@ use crate::node::{Node, Table};
 /// What is larger is no certificate file.
 const LARGEST_FILE: u64 = 4 << 20;
 
+/// Who uses a certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateOwner {
+    /// `[listen.tls]`.
+    Listen,
+    /// The credential source of this name.
+    Source(String),
+    /// The upstream of this name.
+    Upstream(String),
+}
+
 /// A key of `portcullis.toml` that has to do with certificates.
 #[derive(Debug, Clone)]
 pub struct CertificateKey {
-    /// The credential source that it belongs to; `None` for `[listen.tls]`.
-    pub source: Option<String>,
+    /// Whose it is.
+    pub owner: CertificateOwner,
     /// The key within its table, such as `client_pfx.password`. `client_pfx` stands for its file.
     pub key: &'static str,
     /// The file; `None` where the key says something else about one.
@@ -38,10 +49,10 @@ impl CertificateKey {
         (same.held != self.held).then_some(file)
     }
 
-    fn at(source: Option<&str>, key: &'static str, node: &Node<'_>, file: Option<PathBuf>) -> Self {
+    fn at(owner: &CertificateOwner, key: &'static str, node: &Node<'_>, file: Option<PathBuf>) -> Self {
         let place = node.place.diagnostic(String::new(), None, Severity::Error);
         let held = file.as_deref().and_then(digest);
-        Self { source: source.map(str::to_owned), key, file, held, place }
+        Self { owner: owner.clone(), key, file, held, place }
     }
 }
 
@@ -49,30 +60,36 @@ impl CertificateKey {
 pub(crate) fn read(root: &Table<'_>) -> Vec<CertificateKey> {
     let mut keys = Vec::new();
     if let Some(tls) = root.table("listen").and_then(|listen| listen.table("tls")) {
-        keys.extend(files(None, &tls, ["cert", "key", "client_ca"]));
+        keys.extend(files(&CertificateOwner::Listen, &tls, ["cert", "key", "client_ca"]));
     }
     for source in root.list("credential_source").iter().filter_map(Node::table) {
         let is_ccp = source.node("kind").and_then(|kind| kind.text()) == Some("cyberark-ccp");
         let name = source.node("name").and_then(|name| name.text()).filter(|_| is_ccp);
         let Some(name) = name else { continue };
-        keys.extend(files(Some(name), &source, ["ca", "client_cert", "client_key"]));
+        let owner = CertificateOwner::Source(name.to_owned());
+        keys.extend(files(&owner, &source, ["ca", "client_cert", "client_key"]));
         if let Some(pfx) = source.table("client_pfx") {
             let named = |key, written, is_file: bool| {
                 let node = pfx.node(written)?;
                 let file = if is_file { Some(node.path()?) } else { None };
-                Some(CertificateKey::at(Some(name), key, &node, file))
+                Some(CertificateKey::at(&owner, key, &node, file))
             };
             keys.extend(named("client_pfx", "file", true));
             keys.extend(named("client_pfx.password", "password", false));
         }
     }
+    for upstream in root.list("upstream").iter().filter_map(Node::table) {
+        let Some(name) = upstream.node("name").and_then(|name| name.text()) else { continue };
+        let owner = CertificateOwner::Upstream(name.to_owned());
+        keys.extend(files(&owner, &upstream, ["ca", "client_cert", "client_key"]));
+    }
     keys
 }
 
-fn files(source: Option<&str>, table: &Table<'_>, keys: [&'static str; 3]) -> Vec<CertificateKey> {
+fn files(owner: &CertificateOwner, table: &Table<'_>, keys: [&'static str; 3]) -> Vec<CertificateKey> {
     let named = |key| {
         let node = table.node(key)?;
-        Some(CertificateKey::at(source, key, &node, Some(node.path()?)))
+        Some(CertificateKey::at(owner, key, &node, Some(node.path()?)))
     };
     keys.into_iter().filter_map(named).collect()
 }

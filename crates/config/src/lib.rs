@@ -24,7 +24,7 @@ mod structure;
 pub mod templates;
 mod text;
 
-pub use certificates::CertificateKey;
+pub use certificates::{CertificateKey, CertificateOwner};
 pub use configuration::{
     AgentSocket, ApiKeyHash, Audit, CcpAccount, CcpConfig, CcpCriteria, CcpIdentity, Configuration,
     Durability, Fetch, Handles, Heads, HttpConfig, Insecure, KeyLocation, Listen, Log, LogFormat, LogLevel,

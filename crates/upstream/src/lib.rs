@@ -25,6 +25,7 @@ mod settings;
 mod tool;
 mod upstreams;
 
+pub use http::{CertificateFault, certificate_fault};
 pub use pins::{Pin, PinBook, Pinning, Pins};
 pub use review::{Accepted, Change, Review, ToolReview};
 pub use settings::{EnvValue, HttpSettings, Load, Networks, OAuthSettings, Reach, UpstreamSettings};

@@ -20,6 +20,8 @@ pub struct SseEvent {
     pub data: Vec<u8>,
     /// Its id, if it has one.
     pub id: Option<Vec<u8>>,
+    /// What it calls itself; nothing, if it does not.
+    pub name: Vec<u8>,
 }
 
 /// An event grew past its limit.
@@ -37,13 +39,26 @@ pub struct SseReader {
     event: SseEvent,
     has_data: bool,
     after_cr: bool,
+    retry: Option<u64>,
     limit: usize,
 }
 
 impl SseReader {
     /// A reader for events of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { line: Vec::new(), event: SseEvent::default(), has_data: false, after_cr: false, limit }
+        Self {
+            line: Vec::new(),
+            event: SseEvent::default(),
+            has_data: false,
+            after_cr: false,
+            retry: None,
+            limit,
+        }
+    }
+
+    /// After how many milliseconds the stream wants to be asked for again once it has ended, if it has said so.
+    pub fn retry(&self) -> Option<u64> {
+        self.retry
     }
 
     /// Takes the next piece and hands every complete event to `sink`.
@@ -86,6 +101,11 @@ impl SseReader {
                 self.event.data.extend_from_slice(value);
                 self.has_data = true;
             }
+            b"event" => self.event.name = value.to_vec(),
+            b"retry" if value.iter().all(u8::is_ascii_digit) => {
+                self.retry =
+                    std::str::from_utf8(value).ok().and_then(|value| value.parse().ok()).or(self.retry);
+            }
             b"id" if !value.contains(&0) => self.event.id = Some(value.to_vec()),
             _ => {}
         }
@@ -108,7 +128,7 @@ mod tests {
     }
 
     fn data(text: &str) -> SseEvent {
-        SseEvent { data: text.as_bytes().to_vec(), id: None }
+        SseEvent { data: text.as_bytes().to_vec(), ..SseEvent::default() }
     }
 
     #[test]
@@ -118,8 +138,19 @@ mod tests {
             [data("a"), data("b"), data("c\nd")]
         );
         assert_eq!(read(&[b": comment\n\nevent: x\n\nretry: 5\n\n"]), []);
-        let with_id = SseEvent { data: Vec::new(), id: Some(b"7".to_vec()) };
+        let with_id = SseEvent { id: Some(b"7".to_vec()), ..SseEvent::default() };
         assert_eq!(read(&[b"id: 7\ndata:\n\n", b"data: cut"]), [with_id]);
+    }
+
+    #[test]
+    fn a_stream_says_what_its_events_are_called_and_when_to_come_back() {
+        let mut reader = SseReader::new(100);
+        let mut names = Vec::new();
+        let stream =
+            b"event: endpoint\ndata: /x\n\nevent: lost\n\ndata: y\nretry: 250\n\nretry: soon\nretry:\n\n";
+        reader.feed(stream, |event| names.push(String::from_utf8(event.name).unwrap())).unwrap();
+        assert_eq!(names, ["endpoint", ""]);
+        assert_eq!(reader.retry(), Some(250));
     }
 
     #[test]

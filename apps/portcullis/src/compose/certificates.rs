@@ -1,6 +1,6 @@
 //! Whether the files of certificates and keys can be used: looked at by `check`, with the place that names each.
 
-use config::{CertificateKey, Diagnostic, Insecure, Loaded, Severity};
+use config::{CertificateKey, CertificateOwner, Diagnostic, Insecure, Loaded, ReachConfig, Severity};
 use model::Timestamp;
 use sources::{CertificateFinding, examine_certificates};
 
@@ -16,14 +16,21 @@ pub(crate) fn doubts(loaded: &Loaded, now: Timestamp) -> Vec<Diagnostic> {
         for finding in examine_certificates(&settings, &sources::process_environment(), now) {
             let (key, message, severity) = told(finding);
             let hint = (severity == Severity::Warning).then(|| hint(key).to_owned());
-            let written = named(loaded, Some(&source.name), key);
+            let written = named(loaded, &CertificateOwner::Source(source.name.clone()), key);
             doubts.extend(written.map(|written| written.finding(message, hint, severity)));
         }
     }
     let fault = loaded.configuration.listen.tls.as_ref().and_then(|files| front::tls(files).err());
     if let Some(front::TlsFault { key, why }) = fault {
-        let written = named(loaded, None, key);
+        let written = named(loaded, &CertificateOwner::Listen, key);
         doubts.extend(written.map(|written| written.finding(why, None, Severity::Error)));
+    }
+    for upstream in &loaded.configuration.upstreams {
+        let ReachConfig::Http(http) = &upstream.reach else { continue };
+        let identity = http.identity.as_ref().map(|(cert, key)| (cert.as_path(), key.as_path()));
+        let Some(fault) = upstream::certificate_fault(http.ca.as_deref(), identity) else { continue };
+        let written = named(loaded, &CertificateOwner::Upstream(upstream.name.to_string()), fault.key);
+        doubts.extend(written.map(|written| written.finding(fault.why, None, Severity::Error)));
     }
     doubts
 }
@@ -46,6 +53,6 @@ fn hint(key: &str) -> &'static str {
     }
 }
 
-fn named<'a>(loaded: &'a Loaded, source: Option<&str>, key: &str) -> Option<&'a CertificateKey> {
-    loaded.certificates.iter().find(|written| written.source.as_deref() == source && written.key == key)
+fn named<'a>(loaded: &'a Loaded, owner: &CertificateOwner, key: &str) -> Option<&'a CertificateKey> {
+    loaded.certificates.iter().find(|written| written.owner == *owner && written.key == key)
 }

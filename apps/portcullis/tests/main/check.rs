@@ -120,3 +120,46 @@ fn the_file_of_listen_tls_that_is_at_fault_is_blamed() {
         assert!(!served.err.contains("canary"), "{served:?}");
     }
 }
+
+#[test]
+fn certificates_of_upstreams_are_opened_and_nothing_is_asked_of_sources() {
+    let installed = Installed::new();
+    let (ours, theirs) = (TestCa::new(), TestCa::new());
+    installed.write("right.pem", &ours.pem());
+    installed.write("page.pem", "<html>");
+    let (own, other) = (ours.client(&["gateway.example"]), theirs.client(&["gateway.example"]));
+    installed.write("own.pem", &own.cert);
+    for (file, text) in [("own.key", &own.key), ("other.key", &other.key)] {
+        installed.write(file, text);
+        crate::upstreams::private(&installed.path(file));
+    }
+    let keys = |name: &str, more: &str| {
+        format!(
+            "[[upstream]]\nname = \"{name}\"\nurl = \"https://mcp.example/mcp\"\ntools = \"*\"\nauth = {{ bearer = {{ env = \"NOT_SET_HERE\" }} }}\n{more}\n"
+        )
+    };
+    let before = installed.read("portcullis.toml");
+    installed.append(
+        "portcullis.toml",
+        &keys("right", "ca = \"right.pem\"\nclient_cert = \"own.pem\"\nclient_key = \"own.key\""),
+    );
+    let ran = installed.run(&["check"]);
+    assert_eq!(ran.exit, 0, "the secret is nobody's business here: {ran:?}");
+    for (more, key, why) in [
+        ("ca = \"page.pem\"", "ca", "holds no certificate"),
+        ("client_cert = \"page.pem\"\nclient_key = \"own.key\"", "client_cert", "holds no certificate"),
+        ("client_cert = \"own.pem\"\nclient_key = \"own.pem\"", "client_key", "own.pem"),
+        ("client_cert = \"own.pem\"\nclient_key = \"other.key\"", "client_key", "does not fit `client_cert`"),
+    ] {
+        installed.write("portcullis.toml", &before);
+        installed.append("portcullis.toml", &keys("wrong", more));
+        crate::upstreams::private(&installed.path("own.pem"));
+        let ran = installed.run(&["check", "--json"]);
+        let findings = ran.json()["findings"].to_string();
+        assert_eq!(ran.exit, 1, "{more}: {findings}");
+        assert!(
+            findings.contains(&format!("upstream[0].{key}")) && findings.contains(why),
+            "{more}: {findings}"
+        );
+    }
+}

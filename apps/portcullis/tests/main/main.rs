@@ -46,4 +46,5 @@ mod upstreams;
 mod upstreams_http;
 mod upstreams_limits;
 mod upstreams_oauth;
+mod upstreams_streams;
 mod whole_way;

@@ -10,8 +10,9 @@ use crate::environment::Installed;
 use crate::site::{ends, journal_of, verify};
 use crate::upstreams::{ALL, RULES, client, private, ready, serve};
 
-const LEGACY: HttpScript<'_> = HttpScript {
+pub(crate) const LEGACY: HttpScript<'_> = HttpScript {
     modern: false,
+    two_endpoints: None,
     token: None,
     tokens: None,
     issuer: None,
@@ -22,7 +23,7 @@ const LEGACY: HttpScript<'_> = HttpScript {
 const MODERN: HttpScript<'_> = HttpScript { modern: true, ..LEGACY };
 
 /// A gateway with these upstreams, each as its keys have it.
-fn site(upstreams: &[String]) -> Installed {
+pub(crate) fn site(upstreams: &[String]) -> Installed {
     let installed = Installed::new();
     installed.edit("portcullis.toml", "calls_per_minute = 120", "calls_per_minute = 100000");
     installed.append("portcullis.toml", &upstreams.concat());
@@ -30,7 +31,7 @@ fn site(upstreams: &[String]) -> Installed {
     installed
 }
 
-fn upstream(server: &HttpUpstream, name: &str, more: &str) -> String {
+pub(crate) fn upstream(server: &HttpUpstream, name: &str, more: &str) -> String {
     format!("{}{ALL}\n{more}\n", server.toml(name))
 }
 

@@ -153,7 +153,7 @@ async fn an_upstream_that_fails_again_and_again_is_left_alone_until_it_answers()
     assert!(listed["upstreams"][0]["down"].as_str().unwrap().contains("502"), "{listed}");
     assert!(metrics(&gateway).await.contains("portcullis_upstream_up{upstream=\"new\"} 0"));
     assert_eq!(calls(), before);
-    assert_eq!(crate::upstreams::names(&client).await.len(), 18, "its tools stay listed");
+    assert_eq!(crate::upstreams::names(&client).await.len(), 19, "its tools stay listed");
 
     wait_until("it is given up", Duration::from_secs(60), || event("upstream_ended").len() == 1);
     assert!(event("upstream_ended")[0]["reason"].as_str().unwrap().contains("answers nothing"));

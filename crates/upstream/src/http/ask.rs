@@ -49,6 +49,7 @@ fn told(broken: Broken) -> String {
         Broken::Unauthorised
         | Broken::SessionLost
         | Broken::Refused(_)
+        | Broken::NotTaken(_)
         | Broken::NoToken(_)
         | Broken::Off => "it broke off".to_owned(),
     }

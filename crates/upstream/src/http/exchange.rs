@@ -7,18 +7,19 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use wire::SseReader;
+use wire::{SseEvent, SseReader};
 
 use super::clients::Clients;
 use super::dial::Unreached;
 use super::oauth::Grant;
 use super::outgoing::Outgoing;
+use super::resume::Place;
 use super::session::Agreed;
 use crate::fault::Fault;
 use crate::link::{GARBAGE, LONGEST, Taken};
 
 /// The most bytes that a stream of events may have in all, before the answer comes.
-const STREAM: usize = 4 * LONGEST;
+pub(super) const STREAM: usize = 4 * LONGEST;
 /// How long a stream may go on after the answer before its connection is given up.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(1);
 /// The most bytes of an error that are looked at.
@@ -47,6 +48,8 @@ pub(super) enum Broken {
     SessionLost,
     /// It answered so.
     Refused(String),
+    /// It answered so, and holds us to be at fault.
+    NotTaken(String),
     /// It answered what is no answer.
     Protocol(&'static str),
     /// The connection broke after something was sent.
@@ -61,7 +64,7 @@ impl Broken {
             Self::Unauthorised => Some("it refuses the gateway's credential (HTTP 401)".to_owned()),
             Self::NoToken(why) => Some(why.clone()),
             Self::SessionLost => Some("it forgets its sessions at once".to_owned()),
-            Self::Refused(_) | Self::Protocol(_) | Self::Off => None,
+            Self::Refused(_) | Self::NotTaken(_) | Self::Protocol(_) | Self::Off => None,
         }
     }
 
@@ -69,7 +72,7 @@ impl Broken {
     pub(super) fn fault(self) -> Fault {
         match (self.ends_it(), self) {
             (Some(why), _) => Fault::Down(why),
-            (None, Self::Refused(why)) => Fault::Refused(why),
+            (None, Self::Refused(why) | Self::NotTaken(why)) => Fault::Refused(why),
             (None, Self::Protocol(what)) => Fault::Protocol(what),
             (None, _) => Fault::Ended,
         }
@@ -116,20 +119,37 @@ impl Exchange {
                     }
                 }
             }
-            (Some(_), "text/event-stream") => events(response.into_body(), Some(STREAM), sink).await,
+            (Some(_), "text/event-stream") => {
+                let mut place = Place::default();
+                let mut take = |event: &SseEvent| sink(&event.data);
+                match events(response.into_body(), Some(STREAM), &mut place, &mut take).await {
+                    Err(Broken::Off) if outgoing.modern.is_none() => {
+                        self.read_on(agreed, &mut place, sink).await
+                    }
+                    read => read,
+                }
+            }
             (Some(_), _) => Err(Broken::Protocol("what is neither JSON nor a stream of events")),
         }
     }
 
-    /// Listens to what a legacy server says unasked, until it ends. `Ok(false)`: it offers no such thing.
-    pub(super) async fn listen(&self, agreed: &Agreed, sink: Sink<'_>) -> Result<bool, Broken> {
+    /// Listens to what a legacy server says unasked, from this place on, until it ends. `Ok(false)`: it offers no such thing.
+    pub(super) async fn listen(
+        &self,
+        agreed: &Agreed,
+        place: &mut Place,
+        sink: Sink<'_>,
+    ) -> Result<bool, Broken> {
         let mut request = self.request(Method::GET, Bytes::new(), agreed);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        let taken_up = place.header().map(|(name, id)| request.headers_mut().insert(name, id)).is_some();
         let response = self.send(request).await?;
         if response.status() != StatusCode::OK || essence(response.headers()) != "text/event-stream" {
-            return Ok(false);
+            place.forget();
+            return Ok(taken_up);
         }
-        match events(response.into_body(), None, sink).await {
+        let mut take = |event: &SseEvent| sink(&event.data);
+        match events(response.into_body(), None, place, &mut take).await {
             Ok(()) | Err(Broken::Off) => Ok(true),
             Err(broken) => Err(broken),
         }
@@ -142,7 +162,7 @@ impl Exchange {
     }
 
     /// Sends a request, with a token where there are tokens: with another one if it was refused, once.
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Broken> {
         let client = self.clients.here();
         let answered = |request| async { client.request(request).await.map_err(|error| unanswered(&error)) };
         let Some(grant) = &self.grant else { return answered(request).await };
@@ -155,7 +175,7 @@ impl Exchange {
         answered(with_token(&request, another.header)).await
     }
 
-    fn request(&self, method: Method, body: Bytes, agreed: &Agreed) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, method: Method, body: Bytes, agreed: &Agreed) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
@@ -192,7 +212,10 @@ async fn refused(response: Response<Incoming>, agreed: &Agreed, sink: Sink<'_>) 
         }
         _ => {}
     }
-    let plain = || Broken::Refused(format!("with the HTTP status {}", status.as_u16()));
+    let plain = || {
+        let why = format!("with the HTTP status {}", status.as_u16());
+        if status.is_client_error() { Broken::NotTaken(why) } else { Broken::Refused(why) }
+    };
     if essence(response.headers()) != "application/json" {
         return Err(plain());
     }
@@ -219,23 +242,30 @@ pub(super) async fn whole(mut body: Incoming, limit: usize) -> Result<Vec<u8>, B
     Ok(bytes)
 }
 
-/// Reads events up to the one that is the answer. `most` is given where there must be one.
-async fn events(mut body: Incoming, most: Option<usize>, sink: Sink<'_>) -> Result<(), Broken> {
+/// Reads events up to the one that is the answer, and keeps the place. `most` is given where there must be one.
+pub(super) async fn events(
+    mut body: Incoming,
+    most: Option<usize>,
+    place: &mut Place,
+    take: &mut (dyn FnMut(&SseEvent) -> Taken + Send),
+) -> Result<(), Broken> {
     let (mut reader, mut read, mut garbage, mut answered) = (SseReader::new(LONGEST), 0_usize, 0, false);
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(|_| Broken::Off)?.into_data() else { continue };
         read = read.saturating_add(piece.len());
         let fed = reader.feed(&piece, |event| {
+            place.heard(&event);
             // Without text it only gives its place in the stream.
             if answered || event.data.iter().all(u8::is_ascii_whitespace) {
                 return;
             }
-            match sink(&event.data) {
+            match take(&event) {
                 Taken::Answer => answered = most.is_some(),
                 Taken::Message => {}
                 Taken::Garbage => garbage += 1,
             }
         });
+        place.wait(reader.retry());
         if answered {
             // A stream that is read to its end leaves a connection that can be used again.
             let _ =
@@ -264,7 +294,7 @@ pub(super) fn unanswered(error: &hyper_util::client::legacy::Error) -> Broken {
     Broken::Off
 }
 
-fn essence(headers: &HeaderMap) -> String {
+pub(super) fn essence(headers: &HeaderMap) -> String {
     let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -1,5 +1,6 @@
 //! Whom an upstream believes us to be, and whom we believe: TLS, and the headers that hold secrets.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,54 +14,80 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::trust::Files;
 
+/// A file of an upstream that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFault {
+    /// The key that names it: `ca`, `client_cert` or `client_key`.
+    pub key: &'static str,
+    /// Why; with the file's path.
+    pub why: String,
+}
+
+impl fmt::Display for CertificateFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`: {}", self.key, self.why)
+    }
+}
+
+/// What a start of an upstream with these files would fail on. Opens the files and nothing else.
+pub fn certificate_fault(ca: Option<&Path>, identity: Option<(&Path, &Path)>) -> Option<CertificateFault> {
+    let identity = identity.map(|(cert, key)| (cert.to_owned(), key.to_owned()));
+    tls(&Files { ca: ca.map(Path::to_owned), identity }).err()
+}
+
 /// TLS as the configuration has it. Reads files: not for a task that others wait on.
-pub(super) fn tls(files: &Files) -> Result<ClientConfig, String> {
+pub(super) fn tls(files: &Files) -> Result<ClientConfig, CertificateFault> {
+    let at = |key, why: String| CertificateFault { key, why };
     let roots = match &files.ca {
         Some(path) => authorities(path)?,
         None => system_roots()?,
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
+        .map_err(|error| at("ca", error.to_string()))?
         .with_root_certificates(roots);
     let mut config = match &files.identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
             let chain = certificates(cert, "client_cert")?;
-            let at = |why: rustls::pki_types::pem::Error| format!("`client_key`: `{}`: {why}", key.display());
-            let key = PrivateKeyDer::from_pem_file(key).map_err(at)?;
-            let built = builder.with_client_auth_cert(chain, key);
-            built.map_err(|error| format!("`client_cert` and `client_key`: {error}"))?
+            let read = PrivateKeyDer::from_pem_file(key);
+            let private = read.map_err(|why| at("client_key", format!("`{}`: {why}", key.display())))?;
+            let built = builder.with_client_auth_cert(chain, private);
+            let why = |error| format!("`{}` does not fit `client_cert`: {error}", key.display());
+            built.map_err(|error| at("client_key", why(error)))?
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn system_roots() -> Result<RootCertStore, String> {
+fn system_roots() -> Result<RootCertStore, CertificateFault> {
     let mut roots = RootCertStore::empty();
     // Systems carry some that cannot be read; what matters is whether any are left.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
-        return Err("this system has no certificate authorities; write `ca`".to_owned());
+        let why = "is not written, and this system has no certificate authorities".to_owned();
+        return Err(CertificateFault { key: "ca", why });
     }
     Ok(roots)
 }
 
-fn authorities(path: &Path) -> Result<RootCertStore, String> {
+fn authorities(path: &Path) -> Result<RootCertStore, CertificateFault> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, "ca")? {
-        roots.add(certificate).map_err(|error| format!("`ca`: `{}`: {error}", path.display()))?;
+        let why = |error| CertificateFault { key: "ca", why: format!("`{}`: {error}", path.display()) };
+        roots.add(certificate).map_err(why)?;
     }
     Ok(roots)
 }
 
-fn certificates(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+fn certificates(path: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
+    let wrong = |why: String| Err(CertificateFault { key, why: format!("`{}`{why}", path.display()) });
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(format!("`{key}`: `{}` holds no certificate in PEM form", path.display())),
-        Err(error) => Err(format!("`{key}`: `{}`: {error}", path.display())),
+        Ok(_) => wrong(" holds no certificate in PEM form".to_owned()),
+        Err(error) => wrong(format!(": {error}")),
     }
 }
 

@@ -2,6 +2,7 @@
 //! is waited for, and keeps the session that they need.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use broker::{Broker, Standing};
@@ -18,8 +19,10 @@ use super::exchange::{Broken, Exchange};
 use super::identity;
 use super::oauth::Grant;
 use super::outgoing::{Outgoing, What};
+use super::resume::Place;
 use super::session::{Agreed, Session};
 use super::trust::Files;
+use super::two::TwoEndpoints;
 use crate::link::{Carried, Carrier, Link, Taken};
 use crate::settings::{EnvValue, HttpSettings};
 
@@ -42,6 +45,7 @@ pub(crate) struct Remote {
     upstream: UpstreamName,
     exchange: Exchange,
     session: Session,
+    two: TwoEndpoints,
     orders: mpsc::UnboundedSender<Order>,
 }
 
@@ -53,17 +57,21 @@ pub(crate) enum Order {
     Listen,
     /// Hear what a modern server tells of changes.
     Subscribe,
+    /// Hear whether it is a server with two endpoints, which refused the greeting of this number so.
+    Hear(u64, String),
 }
 
 /// Orders as they come. There are as many as messages, and each is taken at once.
 pub(crate) type Orders = mpsc::UnboundedReceiver<Order>;
 
 impl Remote {
-    /// Makes everything ready to reach it, with secrets fetched for it; says why that cannot be.
+    /// Makes everything ready to reach it, with secrets fetched for it; says why that cannot be. `two` tells, from one start to the
+    /// next, whether it is a server with two endpoints.
     pub(crate) async fn new(
         upstream: UpstreamName,
         settings: &HttpSettings,
         broker: &Arc<Broker>,
+        two: &Arc<AtomicBool>,
     ) -> Result<(Arc<Self>, Arc<Standing>, Orders), String> {
         let uri: Uri = settings.url.parse().map_err(|_| "`url` is no address".to_owned())?;
         let (headers, secrets) = headers(upstream, settings, broker).await?;
@@ -79,7 +87,8 @@ impl Remote {
         };
         let exchange = Exchange { clients: Clients::new(Dialler(Arc::new(route))), uri, headers, grant };
         let (orders, ordered) = mpsc::unbounded_channel();
-        let remote = Self { upstream, exchange, session: Session::default(), orders };
+        let (session, two) = (Session::default(), TwoEndpoints::new(Arc::clone(two)));
+        let remote = Self { upstream, exchange, session, two, orders };
         Ok((Arc::new(remote), standing, ordered))
     }
 
@@ -104,6 +113,9 @@ impl Remote {
                         tasks.spawn(Arc::clone(&self).subscribe(Arc::clone(&link)));
                     }
                     Order::Subscribe => {}
+                    Order::Hear(id, why) => {
+                        tasks.spawn(Arc::clone(&self).hear(Arc::clone(&link), id, why));
+                    }
                 },
                 Some(ended) = tasks.join_next() => if let Ok(Some(why)) = ended { break why },
                 message = messages.recv() => match message.and_then(Outgoing::new) {
@@ -142,9 +154,15 @@ impl Remote {
                 Err(broken) => Err(broken),
             };
         }
+        if let (Err(Broken::NotTaken(why)), What::Greeting(id)) = (&posted, outgoing.what) {
+            // It may have two endpoints. If it has none, whoever waits learns it from who finds out.
+            self.order(Order::Hear(id, why.clone()));
+            let endpoint = self.two.told().await;
+            posted = self.exchange.post_beside(endpoint, outgoing).await;
+        }
         match posted {
             Ok(()) => {
-                if outgoing.what == What::Greeted {
+                if outgoing.what == What::Greeted && self.two.endpoint().is_none() {
                     self.order(Order::Listen);
                 }
                 None
@@ -168,6 +186,12 @@ impl Remote {
     }
 
     async fn post(&self, outgoing: &Outgoing, agreed: &Agreed, link: &Link) -> Result<(), Broken> {
+        if let Some(endpoint) = self.two.endpoint() {
+            return self.exchange.post_beside(endpoint, outgoing).await;
+        }
+        if self.two.known() {
+            return Err(Broken::NotTaken("as a server with two endpoints".to_owned()));
+        }
         if let What::Greeting(id) = outgoing.what {
             return self.greet(outgoing, &mut |message| link.take(message, Some(id))).await;
         }
@@ -224,12 +248,33 @@ impl Remote {
         self.exchange.post(&greeted, &self.session.agreed(), &mut |_| {}, &mut |_| Taken::Message).await
     }
 
+    /// Hears what a server with two endpoints says, for as long as it goes on. One that has no such stream has refused the greeting
+    /// for good.
+    async fn hear(self: Arc<Self>, link: Arc<Link>, greeting: u64, refused: String) -> Option<String> {
+        let mut sink = |message: &[u8]| {
+            if self.session.agreed().version.is_none() {
+                self.session.agree(Agreed { session: None, version: version_in(message) });
+            }
+            link.take(message, None)
+        };
+        match self.two.hear(&self.exchange, &mut sink).await {
+            Ok(why) => Some(why),
+            Err(broken) => {
+                let ends_it = broken.ends_it();
+                if ends_it.is_none() {
+                    link.fail(greeting, Broken::NotTaken(refused).fault());
+                }
+                ends_it
+            }
+        }
+    }
+
     /// Hears what a legacy server says unasked, for as long as it offers to.
     async fn listen(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
-        let mut pause = REOPEN.0;
+        let (mut pause, mut place) = (REOPEN.0, Place::default());
         loop {
             let mut sink = |message: &[u8]| link.take(message, Some(OWN));
-            match self.exchange.listen(&self.session.agreed(), &mut sink).await {
+            match self.exchange.listen(&self.session.agreed(), &mut place, &mut sink).await {
                 Ok(true) => pause = REOPEN.0,
                 Ok(false) => return None,
                 Err(broken) => {

@@ -77,7 +77,8 @@ impl Trust {
 
 impl Files {
     fn connector(&self) -> Result<TlsConnector, String> {
-        Ok(TlsConnector::from(Arc::new(identity::tls(self)?)))
+        let config = identity::tls(self).map_err(|fault| fault.to_string())?;
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     fn stamps(&self) -> Vec<Stamp> {

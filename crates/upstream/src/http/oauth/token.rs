@@ -94,10 +94,7 @@ pub(super) fn read(status: StatusCode, body: &[u8]) -> Result<Given, String> {
     if length == 0 || length > LONGEST || !graphic {
         return Err(wrong("with a token that no header can hold"));
     }
-    let seconds = answer.expires_in.and_then(|seconds| match seconds {
-        serde_json::Value::String(text) => text.parse::<u64>().ok(),
-        other => other.as_u64(),
-    });
+    let seconds = answer.expires_in.and_then(|said| said.as_u64().or_else(|| said.as_str()?.parse().ok()));
     let life = seconds.map(|seconds| Duration::from_secs(seconds).clamp(LIFE.0, LIFE.1));
     Ok(Given { token, life })
 }
