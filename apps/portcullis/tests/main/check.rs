@@ -125,7 +125,7 @@ fn the_file_of_listen_tls_that_is_at_fault_is_blamed() {
 fn certificates_of_upstreams_are_opened_and_nothing_is_asked_of_sources() {
     let installed = Installed::new();
     let (ours, theirs) = (TestCa::new(), TestCa::new());
-    installed.write("right.pem", &ours.pem());
+    installed.write("right.pem", ours.pem());
     installed.write("page.pem", "<html>");
     let (own, other) = (ours.client(&["gateway.example"]), theirs.client(&["gateway.example"]));
     installed.write("own.pem", &own.cert);

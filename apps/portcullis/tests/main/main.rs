@@ -39,6 +39,7 @@ mod shells;
 mod site;
 mod ssh;
 mod ssh_logins;
+mod starts;
 mod strangers;
 mod tls;
 mod together;
