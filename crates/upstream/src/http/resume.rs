@@ -70,7 +70,8 @@ impl Exchange {
             let mut request = self.request(Method::GET, Bytes::new(), agreed);
             request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
             request.headers_mut().insert(name, id);
-            let response = self.send(request).await?;
+            // Whatever this is, the request was sent before: it is not as if nothing had been.
+            let Ok(response) = self.send(request).await else { break };
             if response.status() != StatusCode::OK || essence(response.headers()) != "text/event-stream" {
                 break;
             }
