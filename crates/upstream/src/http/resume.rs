@@ -12,8 +12,9 @@ use super::session::Agreed;
 
 /// How often in a row a stream is taken up that says nothing new.
 const TRIES: u32 = 3;
-/// How long before it is taken up, unless its server says otherwise, and the longest that a server may ask for.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// How long before it is taken up, unless its server says otherwise; and the shortest and the longest that it may ask for.
+const PAUSE: Duration = Duration::from_secs(1);
+const BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 /// The longest name of a place, in bytes.
 const LONGEST: usize = 1024;
 
@@ -46,7 +47,7 @@ impl Place {
 
     /// How long is waited before the stream is taken up.
     pub(super) fn pause(&self) -> Duration {
-        self.retry.unwrap_or(PAUSE.0).min(PAUSE.1)
+        self.retry.unwrap_or(PAUSE).clamp(BOUNDS.0, BOUNDS.1)
     }
 
     /// It was of no use.
@@ -86,5 +87,38 @@ impl Exchange {
             }
         }
         Err(Broken::Off)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use wire::SseEvent;
+
+    use super::Place;
+
+    #[test]
+    fn a_place_is_the_last_that_was_named_and_its_pause_is_bounded() {
+        let event = |id: &[u8]| SseEvent { id: Some(id.to_vec()), ..SseEvent::default() };
+        let mut place = Place::default();
+        assert!(place.header().is_none());
+        place.heard(&event(b"one"));
+        place.heard(&SseEvent::default());
+        assert_eq!(place.header().unwrap().1, "one");
+        for nowhere in [&b""[..], &[b'x'; 2000], b"a\nb"] {
+            place.heard(&event(b"two"));
+            place.heard(&event(nowhere));
+            assert!(place.header().is_none(), "{nowhere:?}");
+        }
+        let mut pause = |retry| {
+            place.wait(retry);
+            place.pause()
+        };
+        assert_eq!(pause(None), Duration::from_secs(1));
+        assert_eq!(pause(Some(0)), Duration::from_millis(100));
+        assert_eq!(pause(Some(500)), Duration::from_millis(500));
+        assert_eq!(pause(Some(u64::MAX)), Duration::from_secs(60));
+        assert_eq!(pause(None), Duration::from_secs(60), "as it said last");
     }
 }
