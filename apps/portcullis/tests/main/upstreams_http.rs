@@ -35,7 +35,18 @@ pub(crate) fn upstream(server: &HttpUpstream, name: &str, more: &str) -> String 
     format!("{}{ALL}\n{more}\n", server.toml(name))
 }
 
-async fn health(gateway: &Portcullis) -> u16 {
+/// Waits until the upstream of a client answers.
+pub(crate) async fn works_again(client: &McpHttp, gateway: &Portcullis) {
+    for _ in 0..600 {
+        if !client.call("echo", json!({})).await.unwrap().is_error() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("it does not come back: {}", gateway.log());
+}
+
+pub(crate) async fn health(gateway: &Portcullis) -> u16 {
     HttpClient::new(&gateway.url(), None).send("GET", "/health", &[], "").await.unwrap().status
 }
 
@@ -200,15 +211,7 @@ async fn a_server_over_http_that_goes_away_is_down_alone_and_comes_back_by_itsel
     assert_eq!(health(&gateway).await, 503, "it is required");
     assert_eq!(slept.unwrap().text(), "slept for me");
     let _again = HttpUpstream::scripted(HttpScript { port: Some(old.port()), ..LEGACY });
-    let mut back = false;
-    for _ in 0..400 {
-        back = !to_old.call("echo", json!({})).await.unwrap().is_error();
-        if back {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(back, "it is found again");
+    works_again(&to_old, &gateway).await;
     assert_eq!(health(&gateway).await, 200);
     drop(gateway);
 }
@@ -284,7 +287,11 @@ async fn who_is_not_whom_we_believe_or_not_where_it_may_be_is_sent_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_over_http_that_others_made_work_behind_the_gate() {
-    let (everything, fast) = (HttpUpstream::everything(), HttpUpstream::fast_mcp());
+    they_work(HttpUpstream::everything(), HttpUpstream::fast_mcp()).await;
+}
+
+/// These servers, for clients of both eras.
+pub(crate) async fn they_work(everything: HttpUpstream, fast: HttpUpstream) {
     let installed = site(&[upstream(&everything, "everything", ""), upstream(&fast, "fast", "")]);
     let gateway = serve(&installed);
     for era in [Era::Modern, Era::Legacy("2025-11-25")] {

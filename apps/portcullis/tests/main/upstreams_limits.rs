@@ -9,6 +9,7 @@ use testkit::{Era, HttpClient, HttpScript, HttpUpstream, McpHttp, Portcullis, Up
 use crate::environment::Installed;
 use crate::site::{ends, journal_of, verify};
 use crate::upstreams::{ALL, RULES, client, ready, serve};
+use crate::upstreams_http::{health, works_again};
 
 /// A gateway with one upstream and a second principal, whose key comes with it.
 fn site(upstream: &str) -> (Installed, String) {
@@ -29,10 +30,6 @@ fn site(upstream: &str) -> (Installed, String) {
 async fn metrics(gateway: &Portcullis) -> String {
     let client = HttpClient::new(&format!("http://{}", gateway.metrics().unwrap()), None);
     client.send("GET", "/metrics", &[], "").await.unwrap().text()
-}
-
-async fn health(gateway: &Portcullis) -> u16 {
-    HttpClient::new(&gateway.url(), None).send("GET", "/health", &[], "").await.unwrap().status
 }
 
 fn failed_as<'j>(journal: &'j [Value], code: &str) -> Vec<&'j Value> {
@@ -158,15 +155,7 @@ async fn an_upstream_that_fails_again_and_again_is_left_alone_until_it_answers()
     wait_until("it is given up", Duration::from_secs(60), || event("upstream_ended").len() == 1);
     assert!(event("upstream_ended")[0]["reason"].as_str().unwrap().contains("answers nothing"));
     server.sulk(false);
-    let mut back = false;
-    for _ in 0..600 {
-        back = !client.call("echo", json!({})).await.unwrap().is_error();
-        if back {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(back, "{}", gateway.log());
+    works_again(&client, &gateway).await;
     assert_eq!(health(&gateway).await, 200);
     let shown = metrics(&gateway).await;
     assert!(shown.contains("portcullis_upstream_up{upstream=\"new\"} 1"), "{shown}");

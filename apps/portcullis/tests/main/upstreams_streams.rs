@@ -8,7 +8,7 @@ use testkit::{Era, HttpScript, HttpUpstream, wait_until};
 
 use crate::site::{journal_of, verify};
 use crate::upstreams::{client, private, ready, serve};
-use crate::upstreams_http::{LEGACY, site, upstream};
+use crate::upstreams_http::{LEGACY, site, they_work, upstream, works_again};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_breaks_off_is_taken_up_where_it_was() {
@@ -36,24 +36,8 @@ async fn a_stream_that_breaks_off_is_taken_up_where_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_with_two_endpoints_that_others_made_work_behind_the_gate() {
-    let everything = HttpUpstream::everything_with_two_endpoints();
     let fast = HttpUpstream::fast_mcp_with_two_endpoints();
-    let installed = site(&[upstream(&everything, "everything", ""), upstream(&fast, "fast", "")]);
-    let gateway = serve(&installed);
-    for era in [Era::Modern, Era::Legacy("2025-11-25")] {
-        let all = client(&installed, &gateway, "", era).await;
-        for (tool, arguments, expected) in [
-            ("everything__echo", json!({ "message": "hello" }), "hello"),
-            ("everything__get-sum", json!({ "a": 2, "b": 40 }), "42"),
-            ("fast__add", json!({ "a": 2, "b": 40 }), "42"),
-        ] {
-            ready(&all, tool).await;
-            let answer = all.call(tool, arguments).await.unwrap();
-            assert!(!answer.is_error() && answer.text().contains(expected), "{tool}: {answer:?}");
-        }
-    }
-    assert_eq!(gateway.terminate().code(), Some(0));
-    verify(&installed);
+    they_work(HttpUpstream::everything_with_two_endpoints(), fast).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,15 +72,7 @@ async fn a_server_with_two_endpoints_is_found_remembered_and_posted_to_where_it_
     assert!(tried > 0, "Streamable HTTP comes first");
     let died = to_old.call("die", json!({})).await.unwrap();
     assert_eq!(died.structured()["code"], "upstream.down", "{died:?}");
-    let mut back = false;
-    for _ in 0..600 {
-        back = !to_old.call("echo", json!({})).await.unwrap().is_error();
-        if back {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert!(back, "{}", gateway.log());
+    works_again(&to_old, &gateway).await;
     assert_eq!(posted("/mcp"), tried, "what it is is remembered");
     assert!(old.requests().iter().all(|(_, head)| head["authorization"] == "Bearer tok-4711-two"));
 
