@@ -46,7 +46,7 @@ async fn one_principal_never_takes_all_places_of_an_upstream() {
     let mut calls = tokio::task::JoinSet::new();
     for who in 0..4 {
         let greedy = Arc::clone(&greedy);
-        calls.spawn(async move { greedy.call("slow", json!({ "who": who, "seconds": 3 })).await.unwrap() });
+        calls.spawn(async move { greedy.call("slow", json!({ "who": who, "seconds": 50 })).await.unwrap() });
     }
     // Half of them are refused at once, the others are under way.
     for _ in 0..2 {
@@ -57,22 +57,18 @@ async fn one_principal_never_takes_all_places_of_an_upstream() {
     }
     let other = McpHttp::connect(&format!("{}/old", gateway.mcp()), Some(&key), Era::Modern).await.unwrap();
     assert!(!other.call("echo", json!({})).await.unwrap().is_error(), "there is a place for others");
-    while let Some(call) = calls.join_next().await {
-        assert!(call.unwrap().text().starts_with("slept"));
-    }
-    assert!(!greedy.call("echo", json!({})).await.unwrap().is_error(), "places come back");
     let shown = metrics(&gateway).await;
-    assert!(
-        shown.contains("portcullis_upstream_refused_total{upstream=\"old\",cause=\"share\"} 2"),
-        "{shown}"
-    );
-    assert!(
-        shown.contains("portcullis_upstream_calls_total{upstream=\"old\",outcome=\"answered\"} 4"),
-        "{shown}"
-    );
+    let counted = |name: &str, labels: &str, count: u32| {
+        let line = format!("portcullis_upstream_{name}_total{{upstream=\"old\",{labels}}} {count}");
+        assert!(shown.contains(&line), "{line}: {shown}");
+    };
+    counted("refused", "cause=\"share\"", 2);
+    counted("calls", "outcome=\"answered\"", 1);
+    calls.shutdown().await;
+    works_again(&greedy, &gateway).await;
     assert_eq!(gateway.terminate().code(), Some(0));
     let journal = journal_of(&installed);
-    assert_eq!(failed_as(&journal, "upstream.busy").len(), 2, "each is recorded");
+    assert!(failed_as(&journal, "upstream.busy").len() >= 2, "each is recorded");
     assert!(ends(&journal).values().all(|ends| *ends == 1));
     verify(&installed);
 }
