@@ -104,14 +104,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ca = folder.path().join("ca.pem");
         let write = |text: &str| std::fs::write(&ca, text).unwrap();
-        write(&TestCa::new().pem());
+        write(TestCa::new().pem());
         let trust = Trust::new(Files { ca: Some(ca.clone()), identity: None }).await.unwrap();
         let config = |connector: tokio_rustls::TlsConnector| Arc::as_ptr(connector.config()).addr();
         let first = config(trust.connector().await);
         assert_eq!(config(trust.connector().await), first, "read once");
         write("what is no certificate");
         assert_eq!(config(trust.connector().await), first);
-        write(&TestCa::new().pem());
+        write(TestCa::new().pem());
         let second = config(trust.connector().await);
         assert_ne!(second, first);
         std::fs::remove_file(&ca).unwrap();
