@@ -21,9 +21,10 @@ usage: cargo xtask COMMAND
   test [--only PACKAGE] [--kill-rounds N] [FILTER]
            installs what the tests need, then runs them all (or one package's, or those whose name holds FILTER)
   tools    only installs what the tests need
-  bench [--json] [--against FILE] [--counts] [FILTER] [-- OPTIONS]
+  bench [--json] [--against FILE] [--counts] [--peers] [FILTER] [-- OPTIONS]
            counts the instructions of single acts with valgrind, then runs `portcullis bench OPTIONS` for the times
-           (FILTER: only acts whose name holds it, no times; --counts: no times; --against: compares with an earlier --json)
+           (FILTER: only acts whose name holds it, no times; --counts: no times; --against: compares with an earlier --json;
+           --peers: installs other MCP proxies and measures them beside the gateway)
   tidy     checks the architecture's invariants, dependencies, licences and sizes";
 
 fn main() -> ExitCode {

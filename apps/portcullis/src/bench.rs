@@ -39,7 +39,7 @@ pub(crate) struct BenchOptions {
     /// Only the figures about upstreams.
     #[arg(long)]
     pub(crate) upstreams: bool,
-    /// Another proxy to compare with, as NAME=COMMAND; {port}, {url} and {stdio} in it are replaced
+    /// Another proxy to compare with, as NAME=COMMAND; {port}, {url}, {stdio} and {folder} in it are replaced
     #[arg(long = "peer", value_name = "NAME=COMMAND", value_parser = upstream::Peer::parse)]
     pub(crate) peers: Vec<upstream::Peer>,
     /// Be one of the programs that others are compared with.

@@ -1,5 +1,7 @@
 //! A small client for our own use: the demo's agent and the benchmark's load. One connection, the newest revision.
 
+pub mod legacy;
+
 use std::net::SocketAddr;
 
 use bytes::Bytes;

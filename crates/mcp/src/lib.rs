@@ -23,6 +23,7 @@ mod socket;
 mod stream;
 
 pub mod client;
+pub mod mirror;
 
 pub use alone::{Admission, Alone, serve_alone};
 pub use config::{FrontConfig, HttpLimits, SessionLimits, StartError};

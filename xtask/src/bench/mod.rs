@@ -6,6 +6,7 @@
 mod against;
 mod callgrind;
 mod count;
+mod peers;
 mod programs;
 mod report;
 
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     counts: bool,
     /// Only acts whose name holds this, and no times.
     filter: Option<String>,
+    /// Other proxies are installed and measured beside the gateway.
+    peers: bool,
     /// For `portcullis bench`.
     passed_on: Vec<String>,
 }
@@ -45,6 +48,7 @@ impl Options {
             match *word {
                 "--json" => options.json = true,
                 "--counts" => options.counts = true,
+                "--peers" => options.peers = true,
                 "--against" => {
                     options.against = Some(words.next().ok_or("`--against` needs a file")?.into());
                 }
@@ -54,8 +58,10 @@ impl Options {
                 extra => return Err(format!("one filter is enough, `{extra}` is a second")),
             }
         }
-        if options.no_times() && !options.passed_on.is_empty() {
-            return Err("options of `portcullis bench` are behind `--`, but it is not run".to_owned());
+        if options.no_times() && (options.peers || !options.passed_on.is_empty()) {
+            return Err(
+                "`--peers` and what is behind `--` are for `portcullis bench`, but it is not run".to_owned()
+            );
         }
         Ok(options)
     }
@@ -69,6 +75,10 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     // Before anything is built: a wrong name should not cost ten minutes.
     let before = options.against.as_deref().map(against::read).transpose()?;
+    let mut passed_on = options.passed_on.clone();
+    if options.peers {
+        passed_on.extend(peers::options()?);
+    }
     debian::ensure_valgrind()?;
     let report = count(options.filter.as_deref())?;
     let portcullis = if options.no_times() { None } else { Some(programs::portcullis()?) };
@@ -76,7 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let mut all = report.to_json(before.as_ref());
         if let (Some(portcullis), Some(all)) = (portcullis, all.as_object_mut()) {
             eprintln!("==> measuring times");
-            let told = capture(portcullis.bench(&options.passed_on).arg("--json"))?;
+            let told = capture(portcullis.bench(&passed_on).arg("--json"))?;
             let told: Value =
                 serde_json::from_str(&told).context("`portcullis bench --json` wrote no JSON")?;
             all.insert("times".to_owned(), told);
@@ -87,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     print!("{}", report.table(before.as_ref()));
     if let Some(portcullis) = portcullis {
         println!();
-        run_command(&mut portcullis.bench(&options.passed_on))?;
+        run_command(&mut portcullis.bench(&passed_on))?;
     }
     Ok(())
 }
@@ -126,6 +136,7 @@ mod tests {
             (&["--fast"], "`--fast`"),
             (&["a", "b"], "`b`"),
             (&["--counts", "--", "--rounds", "1"], "not run"),
+            (&["--counts", "--peers"], "not run"),
         ] {
             let wrong = Options::parse(words).unwrap_err();
             assert!(wrong.contains(told), "{words:?}: {wrong}");

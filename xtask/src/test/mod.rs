@@ -1,8 +1,8 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
 mod folder;
-mod npm;
-mod python;
+pub(crate) mod npm;
+pub(crate) mod python;
 
 use std::fs::File;
 

@@ -33,6 +33,14 @@ pub(super) struct Stage {
 
 /// How many rules there are beside the operator's.
 pub(super) const RULES: usize = 100;
+/// One more, where there are upstreams.
+const OF_UPSTREAMS: &str = r#"
+[[rule]]
+name = "upstreams"
+allow = ["upstream:read", "upstream:dangerous", "upstream:stdio"]
+principals = ["group:agents"]
+targets = ["read", "dangerous", "stdio"]
+"#;
 /// More calls a minute than any measurement makes.
 const CALLS_PER_MINUTE: u32 = 1_000_000;
 
@@ -53,6 +61,10 @@ impl Stage {
             Some(host) => (inventory(host), known_hosts(host)?),
             None => (String::new(), String::new()),
         };
+        let mut rules = rules(RULES);
+        if !upstreams.is_empty() {
+            rules.push_str(OF_UPSTREAMS);
+        }
         let plan = Plan {
             listen: address,
             durability: match durability {
@@ -61,7 +73,7 @@ impl Stage {
             },
             calls_per_minute: CALLS_PER_MINUTE,
             inventory,
-            rules: rules(RULES),
+            rules,
             known_hosts,
             upstreams,
         };
@@ -105,8 +117,7 @@ pub(super) fn rules(count: usize) -> String {
         );
     }
     text + "[[rule]]\nname = \"bench\"\nallow = [\"ssh_execute\"]\nprincipals = [\"group:agents\"]\n\
-            targets = [\"tag:bench\"]\ncommands = [\"true\"]\n\n\
-            [[rule]]\nname = \"upstreams\"\nallow = [\"*\"]\nprincipals = [\"group:agents\"]\ntargets = [\"*\"]\n"
+            targets = [\"tag:bench\"]\ncommands = [\"true\"]\n"
 }
 
 fn inventory(host: &StageHost) -> String {

@@ -5,7 +5,6 @@
 
 mod contender;
 pub(super) mod hop;
-mod legacy;
 mod peer;
 pub(super) mod server;
 
@@ -69,8 +68,8 @@ async fn round(
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<()> {
     for (connections, times) in CONNECTIONS {
-        let slower = if contender.peer { SLOWER } else { 1 };
-        let calls_each = (options.calls * times / slower).max(20);
+        let calls_each = options.calls * times;
+        let calls_each = if contender.peer { (calls_each / SLOWER).max(SLOWER) } else { calls_each };
         let (address, request) = (contender.address, contender.request.clone());
         let load = Load { address, request, vary: true, connections, calls_each };
         let before = contender.process.cpu()?;
@@ -87,7 +86,7 @@ async fn round(
 fn upstreams(url: &str) -> anyhow::Result<String> {
     let program = std::env::current_exe().context("find our own binary")?;
     let program = program.to_str().context("our own binary has an odd name")?;
-    let tool = server::TOOL;
+    let tool = mcp::mirror::TOOL;
     let common = format!("tools = [\"{tool}\"]\npin = \"off\"\n");
     Ok(format!(
         "[[upstream]]\nname = \"read\"\nurl = \"{url}\"\ntier = {{ {tool} = \"read\" }}\n{common}\n\

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use mcp::client::{Client, legacy};
+use mcp::mirror::TOOL;
 use serde_json::json;
 
-use super::{legacy, server};
 use crate::bench::load::VARIED;
 use crate::bench::process::Measured;
 
@@ -54,8 +55,8 @@ impl Contender {
         path: &str,
         key: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let mut client = mcp::client::Client::connect(address, path, key).await?;
-        let request = client.prepare(server::TOOL, &json!({ "text": VARIED }))?;
+        let mut client = Client::connect(address, path, key).await?;
+        let request = client.prepare(TOOL, &json!({ "text": VARIED }))?;
         Ok(Self::new(name, process, address, request))
     }
 
@@ -67,7 +68,8 @@ impl Contender {
         path: &str,
         key: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let request = legacy::prepare(address, path, key).await?;
+        let (arguments, id) = (json!({ "text": VARIED }), json!(VARIED));
+        let request = legacy::prepare(address, path, key, TOOL, &arguments, &id).await?;
         Ok(Self::new(name, process, address, request))
     }
 

@@ -42,7 +42,8 @@ impl Peer {
         let program = std::env::current_exe().context("find our own binary")?;
         let stdio = format!("{} bench --role stdio-server", program.display());
         let filled = |word: &String| {
-            word.replace("{port}", &port.to_string()).replace("{url}", url).replace("{stdio}", &stdio)
+            let word = word.replace("{port}", &port.to_string()).replace("{url}", url);
+            word.replace("{stdio}", &stdio).replace("{folder}", &folder.display().to_string())
         };
         let words: Vec<String> = self.words.iter().map(filled).collect();
         let log = folder.join(format!("{}.log", self.name));

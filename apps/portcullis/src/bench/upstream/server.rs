@@ -7,30 +7,10 @@ use axum::body::Bytes;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use mcp::mirror::answer;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use crate::bench::echo::listen;
-
-/// The tool's name.
-pub(super) const TOOL: &str = "echo";
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    method: Option<&'a str>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-}
 
 /// Serves over HTTP until it is killed; prints its address first.
 pub(in crate::bench) async fn http() -> anyhow::Result<()> {
@@ -60,55 +40,4 @@ fn over_http(body: &[u8]) -> Response {
         Some(answer) => ([(CONTENT_TYPE, "application/json")], answer).into_response(),
         None => StatusCode::ACCEPTED.into_response(),
     }
-}
-
-/// `None` for what wants no answer.
-fn answer(body: &[u8]) -> Option<String> {
-    let Ok(message) = serde_json::from_slice::<Message<'_>>(body) else {
-        return Some(r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"no JSON"}}"#.to_owned());
-    };
-    let id = message.id?.get();
-    let result = match message.method? {
-        "tools/call" => {
-            let call = message.params.and_then(|params| serde_json::from_str::<Call<'_>>(params.get()).ok());
-            let told = call.and_then(|call| call.arguments).map_or("{}", RawValue::get);
-            let text = Value::from(told);
-            format!(
-                r#"{{"resultType":"complete","content":[{{"type":"text","text":{text}}}],"isError":false}}"#
-            )
-        }
-        "initialize" => json!({
-            "protocolVersion": "2025-11-25",
-            "capabilities": { "tools": {} },
-            "serverInfo": { "name": "bench", "version": "1" },
-        })
-        .to_string(),
-        "server/discover" => json!({
-            "resultType": "complete",
-            "supportedVersions": [wire::LATEST.as_str()],
-            "capabilities": { "tools": {} },
-            "_meta": { "io.modelcontextprotocol/serverInfo": { "name": "bench", "version": "1" } },
-            "ttlMs": 0,
-            "cacheScope": "private",
-        })
-        .to_string(),
-        "tools/list" => json!({
-            "resultType": "complete",
-            "tools": [{
-                "name": TOOL,
-                "description": "Says what it was told.",
-                "inputSchema": { "type": "object", "properties": { "text": { "type": "string" } } },
-            }],
-            "ttlMs": 0,
-            "cacheScope": "private",
-        })
-        .to_string(),
-        "ping" => "{}".to_owned(),
-        _ => {
-            return Some(format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"no such method"}}}}"#
-            ));
-        }
-    };
-    Some(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
 }
