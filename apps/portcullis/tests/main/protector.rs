@@ -56,9 +56,14 @@ impl Place {
 
     /// Starts the proxy over HTTP, with its record and its log in files.
     fn serve(&self, port: u16) -> Proxy<'_> {
+        self.serve_with(port, &[])
+    }
+
+    /// The same with more arguments.
+    fn serve_with(&self, port: u16, more: &[&str]) -> Proxy<'_> {
         let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
         let mut command = self.command("proxy");
-        command.stdin(Stdio::null()).stdout(file("audit.log")).stderr(file("trace.log"));
+        command.args(more).stdin(Stdio::null()).stdout(file("audit.log")).stderr(file("trace.log"));
         Proxy { place: self, child: command.spawn().unwrap(), port }
     }
 

@@ -97,4 +97,7 @@ fn it_is_called_as_before_and_wrong_usage_has_an_exit_code_of_its_own() {
         assert_eq!(called(wrong).status.code(), Some(64), "{wrong:?}");
     }
     assert_eq!(run(place.folder.path(), &["proxy"]).exit, 64);
+    place.write(&format!("{}{LOCAL}{}", stdio_upstream(), allow(&[])));
+    let host = place.command("proxy").args(["--allow-host", "https://no-host"]).output().unwrap();
+    assert_eq!(host.status.code(), Some(64), "{}", text(&host.stderr));
 }

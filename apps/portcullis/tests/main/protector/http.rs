@@ -83,7 +83,7 @@ async fn without_authentication_this_machine_alone_is_served_and_no_other_host()
 async fn a_bearer_token_lets_in_and_everything_else_is_401_and_recorded() {
     let (port, listen) = http("[listen.auth]\ntype = \"bearer\"\ntoken = \"s3cret token\"\n");
     let place = Place::new(&format!("{}{listen}{}", stdio_upstream(), allow(&["echo"])));
-    let mut proxy = place.serve(port);
+    let mut proxy = place.serve_with(port, &["--allow-host", "mcp.example"]);
     proxy.becomes(200).await;
     let cases = [
         (None, "missing Authorization header"),
@@ -113,7 +113,12 @@ async fn a_bearer_token_lets_in_and_everything_else_is_401_and_recorded() {
     // Other machines reach it: by an address, by its own name, by names that are given.
     let token = ("authorization", "Bearer s3cret token");
     assert_eq!(knock(&proxy, "/mcp", &[token, ("host", "192.0.2.7:3000")]).await, 200);
-    assert_eq!(knock(&proxy, "/mcp", &[token, ("host", "evil.example")]).await, 403);
+    assert_eq!(knock(&proxy, "/mcp", &[token, ("host", "mcp.example:3000")]).await, 200);
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(knock(&proxy, "/mcp", &[token, ("host", own.trim())]).await, 200);
+    for other in ["evil.example", "mcp.example.evil.example", "sub.mcp.example"] {
+        assert_eq!(knock(&proxy, "/mcp", &[token, ("host", other)]).await, 403, "{other}");
+    }
     proxy.signal("INT");
     assert_eq!(proxy.wait(), Some(0));
     let told = format!("{}{}", place.read("audit.log"), place.read("trace.log"));
