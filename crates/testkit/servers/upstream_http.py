@@ -272,6 +272,8 @@ class Handler(BaseHTTPRequestHandler):
             told = place if not arguments.get("lost") else "nobody-knows"
             self.piece(f"id: {told}\nretry: 20\ndata:\n\n".encode())
             self.end_stream()
+            if arguments.get("vanish"):
+                os._exit(0)
         elif name == "slow":
             time.sleep(float(arguments.get("seconds", 0.1)))
             result(text(f"slept for {arguments.get('who')}"))

@@ -29,9 +29,13 @@ async fn a_stream_that_breaks_off_is_taken_up_where_it_was() {
     let lost = client.call("resume", json!({ "lost": true })).await.unwrap();
     assert_eq!(lost.structured()["code"], "upstream.down", "{lost:?}");
     assert_eq!(lost.structured()["retry"], false, "it may have been carried out");
-    assert_eq!(gateway.terminate().code(), Some(0));
     let started = journal_of(&installed).iter().filter(|entry| entry["event"] == "upstream_started").count();
     assert_eq!(started, 1);
+    // Nobody is there who could take it up: that is not as if nothing had been sent.
+    let vanished = client.call("resume", json!({ "vanish": true })).await.unwrap();
+    assert_eq!(vanished.structured()["code"], "upstream.down", "{vanished:?}");
+    assert_eq!(vanished.structured()["retry"], false, "it may have been carried out: {vanished:?}");
+    assert_eq!(gateway.terminate().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
