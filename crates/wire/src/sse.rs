@@ -172,7 +172,8 @@ mod tests {
                 write_comment(&mut stream);
             }
             let pieces: Vec<&[u8]> = stream.chunks(cut).collect();
-            prop_assert_eq!(read(&pieces), messages.iter().map(|message| data(message)).collect::<Vec<_>>());
+            let event = |message: &String| SseEvent { name: b"message".to_vec(), ..data(message) };
+            prop_assert_eq!(read(&pieces), messages.iter().map(event).collect::<Vec<_>>());
         }
 
         #[test]
