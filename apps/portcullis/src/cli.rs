@@ -335,6 +335,11 @@ pub(crate) enum Upstream {
         #[arg(long, value_name = "DIGEST")]
         digest: Option<String>,
     },
+    /// End a server with the calls that it has, and start it at once
+    Restart {
+        /// The server's name
+        name: String,
+    },
 }
 
 /// A host to speak to.

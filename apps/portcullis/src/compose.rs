@@ -3,6 +3,7 @@
 mod agent_keys;
 mod ccp;
 mod certificates;
+mod confine;
 mod front;
 mod reloader;
 mod translate;
@@ -37,6 +38,7 @@ use reloader::Reloader;
 
 pub(crate) use agent_keys::doubts as agent_doubts;
 pub(crate) use certificates::doubts as certificate_doubts;
+pub(crate) use confine::confinements;
 pub(crate) use front::{Elsewhere, front, front_for, renew_certificates};
 pub(crate) use translate::{compile, tool_facts};
 
@@ -174,7 +176,8 @@ pub(crate) async fn built(
 impl Portcullis {
     /// Starts the upstreams that are declared.
     pub(crate) fn start_upstreams(&self) {
-        self.upstreams.configure(upstreams::settings(&self.in_force.load().loaded));
+        let settings = upstreams::settings(self.reload.place.file(), &self.in_force.load().loaded);
+        self.upstreams.configure(settings);
     }
 
     /// Waits for the first start of every upstream; says why, if one of them failed.

@@ -1,5 +1,5 @@
 //! The gate between AI agents and infrastructure: `cli` says what can be written on the command line, `commands` does
-//! it, `compose` builds the gateway.
+//! it, `compose` builds the gateway. Started as a launcher, it becomes a program of an upstream (`upstream::launched`).
 
 mod agent_socket;
 mod arguments;
@@ -23,8 +23,8 @@ mod watch;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse() {
+    upstream::launched().unwrap_or_else(|| match cli::parse() {
         Ok(cli) => commands::run(cli).into(),
         Err(exit) => exit.into(),
-    }
+    })
 }

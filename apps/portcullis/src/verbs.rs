@@ -63,7 +63,7 @@ pub(crate) struct InForce {
 }
 
 /// Every verb with its tier: what rules can name, known without a gateway.
-const VERBS: [(&str, Tier); 21] = [
+const VERBS: [(&str, Tier); 22] = [
     ("operator:audit-query", Tier::Read),
     ("operator:audit-tail", Tier::Read),
     ("operator:health", Tier::Read),
@@ -84,6 +84,7 @@ const VERBS: [(&str, Tier); 21] = [
     ("operator:upstream-accept", Tier::Dangerous),
     ("operator:upstream-diff", Tier::Read),
     ("operator:upstream-list", Tier::Read),
+    ("operator:upstream-restart", Tier::LowAccess),
     ("operator:upstream-tools", Tier::Read),
 ];
 

@@ -24,7 +24,9 @@ pub use secrets::KeyLocation;
 pub(crate) use secrets::{Sources, secret_location};
 pub use sources::{Fetch, SourceConfig, SourceKind};
 pub(crate) use upstreams::check_names as check_upstream_names;
-pub use upstreams::{HttpConfig, OAuthConfig, Pinning, ReachConfig, Setting, UpstreamConfig};
+pub use upstreams::{
+    HttpConfig, OAuthConfig, Pinning, ReachConfig, SandboxConfig, SandboxKind, Setting, UpstreamConfig,
+};
 
 use crate::forms;
 use crate::node::{Node, Table, absolute};
@@ -138,13 +140,16 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Configuration> {
         root.place_of("state").error("`memory` comes with a later version of Portcullis");
     }
     let sources = sources::read(root, &state);
-    let upstreams = upstreams::read(root, &Sources::declared(root));
+    let inventory = path_or(root, "inventory", folder, "inventory.toml");
+    let policy = path_or(root, "policy", folder, "policy");
+    let ours = [own_file(root), inventory.clone(), policy.clone(), state.clone()];
+    let upstreams = upstreams::read(root, &Sources::declared(root), &ours);
     let listen = listen::read(root, &state);
     let principals = principals::read(root);
     listen::check_principals(root, listen.as_ref(), &principals);
     Some(Configuration {
-        inventory: path_or(root, "inventory", folder, "inventory.toml"),
-        policy: path_or(root, "policy", folder, "policy"),
+        inventory,
+        policy,
         watch: root.node("watch").and_then(|node| node.flag()).unwrap_or(false),
         insecure: root.list("insecure").iter().filter_map(insecure).collect(),
         listen: listen?,
@@ -159,6 +164,12 @@ pub(crate) fn read(root: &Table<'_>) -> Option<Configuration> {
         log: log(root),
         state,
     })
+}
+
+/// The file that all of it is in.
+fn own_file(root: &Table<'_>) -> PathBuf {
+    let file = root.place.file;
+    file.shown.file_name().map_or_else(|| file.folder.clone(), |name| file.folder.join(name))
 }
 
 const DEFAULT_LIMITS: Limits =

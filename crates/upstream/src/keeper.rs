@@ -1,14 +1,12 @@
 //! Keeps one upstream alive: starts it, learns what it offers, starts it again when it ends.
 
-use std::ffi::OsString;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use broker::{Broker, Standing};
-use model::{Failure, Secret, UpstreamName};
+use model::{Failure, UpstreamName};
 use serde_json::{Map, json};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -17,17 +15,20 @@ use tools::UpstreamOffers;
 use wire::{Era, ProtocolVersion, TheirCapabilities};
 
 use crate::breaker::Breaker;
-use crate::child::{self, Program};
+use crate::child::{Program, Wanted};
+use crate::environment;
 use crate::fault::Fault;
 use crate::handshake::{list, shake};
-use crate::http::{Remote, secret};
+use crate::http::Remote;
 use crate::judge::Seen;
 use crate::link::{self, Carrier, Link};
 use crate::measure;
 use crate::offer::Offer;
 use crate::pins::PinBook;
 use crate::places::Places;
-use crate::settings::{EnvValue, HttpSettings, Reach, UpstreamSettings};
+use crate::restart::Restart;
+use crate::settings::{HttpSettings, Reach, UpstreamSettings};
+use crate::starter::Starter;
 use crate::upstreams::Ledger;
 
 /// The first pause before it is started again; each that follows is twice as long.
@@ -40,6 +41,9 @@ const STEADY: Duration = Duration::from_secs(60);
 const SETTLE: Duration = Duration::from_millis(50);
 /// The longest that it stays so, for one that says it again and again.
 const SETTLED: Duration = Duration::from_secs(10);
+
+/// Why it ends when an operator starts it anew.
+const ASKED: &str = "an operator starts it anew";
 
 /// How long a server over HTTP may take to end its session.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -59,6 +63,7 @@ pub(crate) struct Keeper {
     down: ArcSwap<String>,
     /// Whether it was ready, or failed, at least once.
     tried: watch::Sender<bool>,
+    restart: Restart,
     stop: CancellationToken,
 }
 
@@ -75,6 +80,7 @@ pub(crate) struct Around {
     pub(crate) broker: Arc<Broker>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) pins: Arc<dyn PinBook>,
+    pub(crate) starter: Arc<Starter>,
     pub(crate) changed: watch::Sender<u64>,
 }
 
@@ -90,6 +96,7 @@ impl Keeper {
             seen: Mutex::default(),
             down: ArcSwap::from_pointee("it is being started".to_owned()),
             tried: watch::Sender::new(false),
+            restart: Restart::new(),
             stop: CancellationToken::new(),
             settings,
         })
@@ -172,6 +179,10 @@ impl Keeper {
         self.down.load().as_ref().clone()
     }
 
+    pub(crate) fn restarts(&self) -> &Restart {
+        &self.restart
+    }
+
     /// It is declared no more, or otherwise: it ends.
     pub(crate) fn stop(&self) {
         self.stop.cancel();
@@ -194,11 +205,22 @@ impl Keeper {
             if self.stop.is_cancelled() {
                 return;
             }
+            if why == ASKED {
+                tracing::info!(upstream = %self.name(), "{why}");
+                self.down.store(Arc::new(why));
+                self.breaker.reset();
+                pause = FIRST;
+                continue;
+            }
             tracing::warn!(upstream = %self.name(), seconds = pause.as_secs_f32(), "it does not run, and is started again after a pause: {why}");
             self.down.store(Arc::new(why));
             self.tried.send_replace(true);
-            let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
-            pause = (pause * 2).min(LONGEST);
+            self.restart.settled();
+            let paused = tokio::time::timeout(pause, self.restart.asked());
+            pause = match self.stop.run_until_cancelled(paused).await {
+                Some(Ok(())) => FIRST,
+                Some(Err(_)) | None => (pause * 2).min(LONGEST),
+            };
         }
     }
 
@@ -226,8 +248,11 @@ impl Keeper {
     /// Starts the program and what serves its pipes. The link may be used from now on, but by nobody else yet.
     async fn start(&self, around: &Around) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         match &self.settings.reach {
-            Reach::Program { command, env, folder } => {
-                self.start_program(command, env, folder, &around.broker).await
+            Reach::Program { command, env, folder, sandbox } => {
+                let (env, standing) = environment::of(self.name(), env, &around.broker).await?;
+                let (command, folder, sandbox) = (command.clone(), folder.clone(), sandbox.clone());
+                let wanted = Wanted { upstream: self.name(), command, env, folder, sandbox };
+                self.start_program(wanted, standing, around).await
             }
             Reach::Http(settings) => self.start_remote(settings, &around.broker).await,
         }
@@ -248,43 +273,19 @@ impl Keeper {
 
     async fn start_program(
         &self,
-        command: &[String],
-        env: &[(String, EnvValue)],
-        folder: &Path,
-        broker: &Broker,
+        wanted: Wanted,
+        standing: Standing,
+        around: &Around,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
-        let (env, standing) = self.environment(env, broker).await?;
-        let (program, pipes) = Program::start(command, env, folder)?;
+        let (mut program, pipes) = Program::start(wanted, &around.starter).await?;
         let (link, messages) = Link::new(self.name(), Arc::new(standing), None);
         let reading = {
             let link = Arc::clone(&link);
             tokio::spawn(async move { link.read(pipes.output).await })
         };
         tokio::spawn(link::write(pipes.input, messages, link.over.clone()));
-        let scanner = link.standing().scanner();
-        tokio::spawn(child::log(pipes.errors, self.name(), scanner));
+        program.listen(pipes.errors, self.name(), link.standing().scanner());
         Ok((Some(program), link, Serving(reading)))
-    }
-
-    /// The program's environment, with secrets fetched for it.
-    async fn environment(
-        &self,
-        values: &[(String, EnvValue)],
-        broker: &Broker,
-    ) -> Result<(Vec<(String, OsString)>, Standing), String> {
-        let (mut env, mut secrets) = (Vec::new(), Vec::<Secret<String>>::new());
-        for (variable, value) in values {
-            match value {
-                EnvValue::Plain(text) => env.push((variable.clone(), OsString::from(text))),
-                EnvValue::Secret(location) => {
-                    let secret = secret(self.name(), location, broker).await?;
-                    env.push((variable.clone(), OsString::from(secret.expose())));
-                    secrets.push(secret);
-                }
-            }
-        }
-        let standing = Standing::new(&secrets);
-        Ok((env, standing))
     }
 
     /// Everything between a start and its end; says why it ended.
@@ -298,6 +299,7 @@ impl Keeper {
         let why = tokio::select! {
             biased;
             () = self.stop.cancelled() => "it is not wanted any more".to_owned(),
+            () = self.restart.asked() => ASKED.to_owned(),
             read = &mut serving.0 => {
                 link.end();
                 let read = read.unwrap_or_else(|_| "reading it ended in a defect".to_owned());
@@ -318,7 +320,9 @@ impl Keeper {
         match program {
             Some(program) => {
                 serving.0.abort();
-                program.end().await;
+                if let Some(refused) = program.end().await {
+                    return refused;
+                }
             }
             // It says goodbye by itself, unless it has.
             None if !serving.0.is_finished() => {
@@ -348,6 +352,7 @@ impl Keeper {
         let offers = UpstreamOffers { resources, prompts, completions, logging };
         self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
         self.tried.send_replace(true);
+        self.restart.settled();
         let (mut settle, mut last) = (SETTLE, Instant::now());
         self.breaker.reset();
         measure::up(self.name(), true);

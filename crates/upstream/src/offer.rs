@@ -220,12 +220,22 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::{offered_name, wanted};
-    use crate::{Reach, UpstreamSettings};
+    use crate::{Reach, Sandbox, SandboxSettings, UpstreamSettings};
+
+    fn unconfined() -> SandboxSettings {
+        let (sandbox, user) = (Sandbox::Off, None);
+        SandboxSettings { sandbox, user, read: Vec::new(), write: Vec::new(), guarded: Vec::new() }
+    }
 
     fn settings(tools: Option<&[&str]>) -> UpstreamSettings {
         UpstreamSettings {
             name: UpstreamName::parse("up").unwrap(),
-            reach: Reach::Program { command: Vec::new(), env: Vec::new(), folder: "/".into() },
+            reach: Reach::Program {
+                command: Vec::new(),
+                env: Vec::new(),
+                folder: "/".into(),
+                sandbox: unconfined(),
+            },
             tools: tools.map(|tools| tools.iter().map(|tool| (*tool).to_owned()).collect()),
             tier: BTreeMap::new(),
             timeout: None,

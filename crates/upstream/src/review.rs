@@ -23,6 +23,8 @@ pub struct Review {
     pub pinning: Pinning,
     /// Why it does not run, if it does not: then the tools are those that it listed last.
     pub down: Option<String>,
+    /// What its program is confined by, if it is a program.
+    pub sandbox: Option<String>,
     /// Its tools, of those that may be used.
     pub tools: Vec<ToolReview>,
     /// Tools that were accepted and that it does not list any more.
@@ -84,7 +86,7 @@ impl Review {
         let pinning = keeper.settings().pin;
         let tools = offer.seen().map(|seen| tool(upstream, pinning, &seen, offer, neighbours)).collect();
         let gone = offer.gone(pins).map(str::to_owned).collect();
-        Self { upstream, pinning, down: keeper.down(), tools, gone }
+        Self { upstream, pinning, down: keeper.down(), sandbox: keeper.settings().confinement(), tools, gone }
     }
 
     /// These tools of it alone; all if none is named. A failure names what there is not.

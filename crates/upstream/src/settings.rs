@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use model::{SecretLocation, Tier, UpstreamName};
 
 use crate::pins::Pinning;
+use crate::sandbox::{Confinement, Machine, SandboxSettings};
 
 /// An upstream as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub enum Reach {
         env: Vec<(String, EnvValue)>,
         /// Where it runs.
         folder: PathBuf,
+        /// What keeps it from what is the gateway's.
+        sandbox: SandboxSettings,
     },
     /// Over HTTP.
     Http(Box<HttpSettings>),
@@ -118,6 +121,13 @@ pub enum EnvValue {
 impl UpstreamSettings {
     pub(crate) fn lists(&self, tool: &str) -> bool {
         self.tools.as_ref().is_none_or(|listed| listed.contains(tool))
+    }
+
+    /// What its program is confined by, or that it cannot be; `None` if it is no program.
+    pub(crate) fn confinement(&self) -> Option<String> {
+        let Reach::Program { sandbox, .. } = &self.reach else { return None };
+        let confinement = Confinement::of(sandbox, self.name, Machine::look());
+        Some(confinement.map_or_else(|_| "refused".to_owned(), |confinement| confinement.to_string()))
     }
 
     pub(crate) fn tier_of(&self, tool: &str) -> Tier {

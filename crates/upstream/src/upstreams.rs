@@ -44,7 +44,7 @@ pub struct UpstreamPool {
 impl UpstreamPool {
     /// A pool without upstreams, until [`UpstreamPool::configure`].
     pub fn new(broker: Arc<Broker>, ledger: Arc<dyn Ledger>, pins: Arc<dyn PinBook>) -> Self {
-        let around = Around { broker, ledger, pins, changed: watch::Sender::new(0) };
+        let around = Around { broker, ledger, pins, starter: Arc::default(), changed: watch::Sender::new(0) };
         Self { around, keepers: ArcSwap::default(), tasks: TaskTracker::new() }
     }
 
@@ -100,6 +100,11 @@ impl UpstreamPool {
     ) -> Result<Accepted, Failure> {
         let keeper = self.of_operator(upstream)?;
         keeper.accept(&self.around, tools, digest, &self.neighbours(ours)).await
+    }
+
+    /// Starts one anew, whatever it is doing; says why it is not ready soon after, if it is not.
+    pub async fn restart(&self, upstream: &str) -> Result<Option<String>, Failure> {
+        Ok(self.of_operator(upstream)?.restart().await)
     }
 
     fn of_operator(&self, upstream: &str) -> Result<Arc<Keeper>, Failure> {

@@ -16,6 +16,7 @@ use crate::place::Place;
 /// Reads and checks every file; prints every finding.
 pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
     let place = Place::find(global.config.as_deref())?;
+    let mut confined = Vec::new();
     let (findings, summary): (Vec<Diagnostic>, String) = match config::load(place.file()) {
         Ok(loaded) => {
             let (rules, doubts) = match compose::compile(&loaded) {
@@ -25,6 +26,7 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
             let hosts = loaded.inventory.hosts().count();
             let principals = loaded.configuration.principals.len();
             let summary = format!("{principals} principals, {hosts} hosts, {rules} rules");
+            confined = compose::confinements(&loaded);
             let agent = operators::runtime()?.block_on(compose::agent_doubts(&loaded));
             let clock = SystemClock::new(&SystemEntropy).map_err(Stop::failed)?;
             let certificates = compose::certificate_doubts(&loaded, clock.now());
@@ -36,9 +38,19 @@ pub(crate) fn run(global: &Global, output: Output) -> Result<Exit, Stop> {
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if output.is_json() {
         let findings: Vec<Value> = findings.iter().map(finding_json).collect();
-        output.json(&json!({ "ok": errors == 0, "errors": errors, "findings": findings }))?;
+        let mut told = json!({ "ok": errors == 0, "errors": errors, "findings": findings });
+        if let (false, Some(told)) = (confined.is_empty(), told.as_object_mut()) {
+            told.insert("sandboxes".to_owned(), confined.iter().map(confined_json).collect());
+        }
+        output.json(&told)?;
     } else {
         print(&findings, output);
+        for (upstream, confinement) in &confined {
+            match confinement {
+                Ok(confinement) => output.note(&format!("`{upstream}` would be confined by: {confinement}")),
+                Err(why) => output.warning(&format!("`{upstream}` would not be started by this user: {why}")),
+            }
+        }
     }
     if errors > 0 {
         return Ok(output.stop(&Stop::configuration(counted(errors, findings.len() - errors))));
@@ -84,6 +96,14 @@ pub(crate) fn finding_json(finding: &Diagnostic) -> Value {
         "message": finding.message,
         "hint": finding.hint,
     })
+}
+
+/// What a program would be confined by, started by the user who asks.
+fn confined_json((upstream, confinement): &(String, Result<upstream::Confinement, String>)) -> Value {
+    match confinement {
+        Ok(confinement) => json!({ "upstream": upstream, "sandbox": confinement.to_string() }),
+        Err(why) => json!({ "upstream": upstream, "refused": why }),
+    }
 }
 
 fn counted(errors: usize, warnings: usize) -> String {

@@ -1,4 +1,4 @@
-//! `upstream list|tools|diff|accept`: which tools of third-party servers are offered. Nothing is accepted unseen.
+//! `upstream list|tools|diff|accept|restart`: which tools of third-party servers are offered. Nothing is accepted unseen.
 
 use std::io::IsTerminal as _;
 
@@ -27,6 +27,12 @@ pub(crate) fn run(global: &Global, upstream: Upstream, output: Output) -> Result
             }
             Ok(exit)
         }
+        Upstream::Restart { name } => {
+            let reply = operators::running(global, "upstream-restart", arguments(&name, &[]))?;
+            let ready = reply.answer.structured.get("ready") != Some(&Value::Bool(false));
+            let exit = operators::show(&reply, output)?;
+            Ok(if ready { exit } else { Exit::Failed })
+        }
         Upstream::Accept { name, tools, digest } => accept(global, &name, &tools, digest, output),
     }
 }
@@ -43,13 +49,14 @@ fn list(global: &Global, output: Output) -> Result<Exit, Stop> {
             number("unaccepted"),
             number("gone"),
             text(one, "pin"),
+            text(one, "sandbox"),
             state,
         ]
     };
     let shown = table(
         &reply,
         "upstreams",
-        &["upstream", "tools", "withheld", "unaccepted", "gone", "pin", "state"],
+        &["upstream", "tools", "withheld", "unaccepted", "gone", "pin", "sandbox", "state"],
         row,
         output,
     )?;

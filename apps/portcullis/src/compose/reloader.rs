@@ -60,7 +60,7 @@ impl Reloader {
         let live = translate::live(&loaded, snapshot);
         self.connector.configure(translate::ssh(&loaded));
         self.broker.configure(sources.clone(), translate::handles(&loaded));
-        self.upstreams.configure(upstreams::settings(&loaded));
+        self.upstreams.configure(upstreams::settings(self.place.file(), &loaded));
         let touched = touched(&self.in_force.load().loaded, &loaded, &live);
         let network = live.network.clone();
         let warnings = loaded.warnings.iter().cloned().chain(doubts).collect();

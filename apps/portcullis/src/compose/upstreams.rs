@@ -1,6 +1,7 @@
 //! `[[upstream]]`: what is started, and what becomes of its events.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::{OnceLock, Weak};
 
@@ -17,18 +18,24 @@ use upstream::{
     UpstreamPool, UpstreamSettings,
 };
 
+use super::confine;
+
 /// What the configuration says of them.
-pub(super) fn settings(loaded: &Loaded) -> Vec<UpstreamSettings> {
-    loaded.configuration.upstreams.iter().map(one).collect()
+pub(super) fn settings(file: &Path, loaded: &Loaded) -> Vec<UpstreamSettings> {
+    let guarded = confine::guarded(file, loaded);
+    loaded.configuration.upstreams.iter().map(|upstream| one(upstream, &guarded)).collect()
 }
 
-fn one(upstream: &UpstreamConfig) -> UpstreamSettings {
+fn one(upstream: &UpstreamConfig, guarded: &[PathBuf]) -> UpstreamSettings {
     UpstreamSettings {
         name: upstream.name,
         reach: match &upstream.reach {
-            ReachConfig::Program { command, env, folder } => {
-                Reach::Program { command: command.clone(), env: values(env), folder: folder.clone() }
-            }
+            ReachConfig::Program { command, env, folder, sandbox } => Reach::Program {
+                command: command.clone(),
+                env: values(env),
+                folder: folder.clone(),
+                sandbox: confine::settings(sandbox, guarded),
+            },
             ReachConfig::Http(http) => Reach::Http(Box::new(over_http(http))),
         },
         tools: upstream.tools.clone(),

@@ -1,4 +1,4 @@
-//! `operator:upstream-list|tools|diff|accept`: which definitions of third-party tools are accepted.
+//! `operator:upstream-list|tools|diff|accept`: which definitions of third-party tools are accepted; `-restart`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,8 +24,9 @@ struct List(Desk);
 struct Tools(Desk);
 struct Diff(Desk);
 struct Accept(Desk);
+struct Restart(Desk);
 
-pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 4] {
+pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 5] {
     let ours = Catalogue::new().tools().map(|tool| tool.spec().name.as_str().into()).collect();
     let desk = Desk { pool: Arc::clone(&parts.upstreams), ours };
     let named = |name, title, description, fields| Named { name, title, description, fields };
@@ -68,7 +69,16 @@ pub(super) fn verbs(parts: &VerbParts) -> [Arc<dyn Tool>; 4] {
                 "Accepts the definitions that a comparison showed.",
                 vec![upstream(), of(), Field::required("digest", Kind::Text(64), "The comparison's digest.")],
             ),
-            Accept(desk),
+            Accept(desk.clone()),
+        ),
+        Verb::tool(
+            named(
+                "operator:upstream-restart",
+                "Start an upstream anew",
+                "Ends an upstream with the calls that it has, and starts it at once.",
+                vec![upstream()],
+            ),
+            Restart(desk),
         ),
     ]
 }
@@ -86,6 +96,7 @@ impl Act for List {
                 "name": review.upstream.as_str(),
                 "pin": review.pinning.as_str(),
                 "down": review.down,
+                "sandbox": review.sandbox,
                 "tools": review.tools.iter().filter(|tool| tool.offered).count(),
                 "withheld": review.tools.iter().filter(|tool| !tool.offered).count(),
                 "unaccepted": review.waiting().count(),
@@ -185,6 +196,26 @@ impl Act for Accept {
             .map(|(name, means)| format!("{means}: {}", list(name)))
             .collect();
         if lines.is_empty() { "there was nothing to accept".to_owned() } else { lines.join("\n") }
+    }
+}
+
+#[async_trait]
+impl Act for Restart {
+    async fn act(
+        &self,
+        arguments: &Map<String, Value>,
+        _run: ToolRun<'_>,
+    ) -> Result<Map<String, Value>, Failure> {
+        let upstream = required(arguments, "upstream")?;
+        let down = self.0.pool.restart(upstream).await?;
+        Ok(values([("upstream", json!(upstream)), ("ready", json!(down.is_none())), ("down", json!(down))]))
+    }
+
+    fn text(&self, values: &Map<String, Value>) -> String {
+        match values.get("down").and_then(Value::as_str) {
+            Some(why) => format!("it was started anew and is not ready: {why}"),
+            None => "it was started anew and is ready".to_owned(),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Third-party servers behind the real binary: routed, decided on, recorded, passed on byte for byte.
 
 mod pins;
+mod restart;
+mod sandbox;
 
 use std::time::Duration;
 

@@ -13,8 +13,10 @@ use crate::forms::{self, Wrong};
 use crate::node::{Node, Place, Table};
 
 mod http;
+mod sandbox;
 
 pub use http::{HttpConfig, OAuthConfig};
+pub use sandbox::{SandboxConfig, SandboxKind};
 
 /// An upstream as declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub enum ReachConfig {
         env: BTreeMap<String, Setting>,
         /// Where it runs.
         folder: PathBuf,
+        /// What it is kept from.
+        sandbox: SandboxConfig,
     },
     /// Over HTTP.
     Http(Box<HttpConfig>),
@@ -102,7 +106,8 @@ const TAKEN: [&str; 19] = [
 
 const SECRET_NAMES: [&str; 5] = ["TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL"];
 
-pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
+/// `ours` is what no program may touch.
+pub(super) fn read(root: &Table<'_>, sources: &Sources, ours: &[PathBuf]) -> Vec<UpstreamConfig> {
     let mut taken: BTreeMap<UpstreamName, Place<'_>> = BTreeMap::new();
     let mut upstreams = Vec::new();
     for table in root.list("upstream").iter().filter_map(Node::table) {
@@ -113,7 +118,7 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources) -> Vec<UpstreamConfig> {
             }
             Some(name)
         });
-        let reach = reach(&table, sources);
+        let reach = reach(&table, sources, ours);
         let tools = tools(&table);
         let tier = tier(&table, tools.as_ref().and_then(Option::as_ref));
         let timeout = table.node("timeout").and_then(|node| node.duration());
@@ -183,11 +188,10 @@ fn name(text: &str) -> Result<UpstreamName, Wrong> {
     }
 }
 
-/// Keys that say something about a program, and those that say something about a server elsewhere.
-const OF_PROGRAMS: [&str; 3] = ["env", "folder", "sandbox"];
+/// Keys that say something about a server elsewhere.
 const OF_SERVERS: [&str; 6] = ["auth", "headers", "ca", "client_cert", "client_key", "networks"];
 
-fn reach(table: &Table<'_>, sources: &Sources) -> Option<ReachConfig> {
+fn reach(table: &Table<'_>, sources: &Sources, ours: &[PathBuf]) -> Option<ReachConfig> {
     let misplaced = |keys: &[&str], why: &str| {
         for node in keys.iter().filter_map(|key| table.node(key)) {
             node.place.error(why);
@@ -196,16 +200,15 @@ fn reach(table: &Table<'_>, sources: &Sources) -> Option<ReachConfig> {
     match (table.node("command"), table.node("url")) {
         (Some(_), None) => {
             misplaced(&OF_SERVERS, "is for an upstream with `url`");
-            if table.node("sandbox").is_none() {
-                table.place_of("sandbox").error("is missing");
-            }
             let (command, env) = (command(table), env(table, sources));
             let folder = table.node("folder").map(|node| node.path().unwrap_or_default());
             let folder = folder.unwrap_or_else(|| PathBuf::from("/"));
-            Some(ReachConfig::Program { command: command?, env, folder })
+            let sandbox = sandbox::read(table, ours);
+            Some(ReachConfig::Program { command: command?, env, folder, sandbox })
         }
         (None, Some(url)) => {
-            misplaced(&OF_PROGRAMS, "is for an upstream with `command`");
+            misplaced(&["env", "folder"], "is for an upstream with `command`");
+            misplaced(&sandbox::KEYS, "is for an upstream with `command`");
             http::read(table, &url, sources).map(|http| ReachConfig::Http(Box::new(http)))
         }
         (Some(_), Some(url)) => {

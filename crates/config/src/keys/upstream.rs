@@ -65,9 +65,28 @@ pub(super) const UPSTREAM: &[Key] = &[
     .or("`strict`"),
     key(
         "sandbox",
-        Kind::Words(&[later_word("auto"), later_word("user"), later_word("landlock"), word("off")]),
-        "What the program is kept from. `off`: nothing that the gateway's own user may not do. It must be written as long as it can be nothing else; with `url` it means nothing, and is not.",
-    ),
+        Kind::Words(&[word("auto"), word("user"), word("landlock"), word("off")]),
+        "What keeps the program from the gateway's files and processes. `auto`: another user and Landlock, what this machine has of both, or it is not started; `user`: another user alone; `landlock`: Landlock alone; `off`: nothing, it may do what the gateway's own user may.",
+    )
+    .or("`auto`"),
+    key(
+        "user",
+        Kind::Text,
+        "The account that it runs under as another user. Without it a number that is nobody else's.",
+    )
+    .or("none"),
+    key(
+        "read",
+        Kind::List(&Kind::Path),
+        "Files and folders that Landlock lets it read and execute, beside the system's programs and its own file.",
+    )
+    .or("`[]`"),
+    key(
+        "write",
+        Kind::List(&Kind::Path),
+        "Files and folders that Landlock lets it read, execute and change, beside a folder of its own that is empty at each start.",
+    )
+    .or("`[]`"),
     key(
         "client_requests",
         Kind::List(&Kind::Words(&[later_word("sampling"), later_word("elicitation"), later_word("roots")])),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use config::{ReachConfig, Setting};
+use config::{ReachConfig, SandboxConfig, SandboxKind, Setting};
 use model::{CredentialRef, SecretLocation, Tier, UpstreamName};
 
 use crate::folder::Folder;
@@ -34,7 +34,9 @@ max_concurrent = 7
 calls_per_minute = 600
 required = true
 pin = "off"
-sandbox = "off"
+user = "mcp"
+read = ["lib", "/srv/shared"]
+write = ["/var/lib/github"]
 client_requests = []
 
 [[upstream]]
@@ -47,9 +49,12 @@ sandbox = "off"
     );
     let [github, all] = folder.load().unwrap().configuration.upstreams.try_into().unwrap();
     assert_eq!(github.name, UpstreamName::parse("github").unwrap());
-    let ReachConfig::Program { command, env: written, folder: runs_in } = &github.reach else {
+    let ReachConfig::Program { command, env: written, folder: runs_in, sandbox } = &github.reach else {
         panic!("{:?}", github.reach)
     };
+    let paths = |paths: &[&str]| paths.iter().map(|path| folder.path().join(path)).collect::<Vec<_>>();
+    let (read, write) = (paths(&["lib", "/srv/shared"]), paths(&["/var/lib/github"]));
+    assert_eq!(*sandbox, SandboxConfig { kind: SandboxKind::Auto, user: Some("mcp".into()), read, write });
     assert_eq!(command[0], folder.path().join("bin/server").to_string_lossy());
     assert_eq!(command[1..], ["stdio", "--flag"]);
     let secret = SecretLocation::Stored(CredentialRef::parse("vaulted:a/b").unwrap());
@@ -73,6 +78,9 @@ sandbox = "off"
 #[test]
 fn what_is_wrong_or_comes_later_is_refused_by_name() {
     let with = |line: &str| format!("{LEAST}{line}");
+    let sandboxed = |kind: &str, line: &str| {
+        format!("{}{line}", LEAST.replace("sandbox = \"off\"", &format!("sandbox = \"{kind}\"")))
+    };
     let later = "comes with a later version of Portcullis";
     let name = |name: &str| LEAST.replace("github", name);
     let cases: Vec<(String, Vec<String>)> = vec![
@@ -112,15 +120,49 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
             LEAST.replace("pin = \"off\"", "pin = \"report\""),
             vec!["5:7 upstream[0].pin: `report` is not known here...".to_owned()],
         ),
+        (LEAST.replace("sandbox = \"off\"", ""), vec![]),
         (
-            LEAST.replace("sandbox = \"off\"", "sandbox = \"auto\""),
-            vec![format!("6:11 upstream[0].sandbox: `auto` {later}")],
+            LEAST.replace("sandbox = \"off\"", "sandbox = \"jail\""),
+            vec!["6:11 upstream[0].sandbox: `jail` is not known here...".into()],
+        ),
+        (with("user = \"mcp\""), vec!["7:8 upstream[0].user: means nothing with this `sandbox`...".into()]),
+        (
+            sandboxed("landlock", "user = \"mcp\""),
+            vec!["7:8 upstream[0].user: means nothing with this `sandbox`...".into()],
+        ),
+        (
+            sandboxed("user", "user = \"root\""),
+            vec!["7:8 upstream[0].user: `root` may do everything...".into()],
+        ),
+        (
+            sandboxed("auto", "user = \"a b\""),
+            vec!["7:8 upstream[0].user: is not the name of an account".into()],
+        ),
+        (
+            sandboxed("user", "read = [\"/srv\"]"),
+            vec!["7:8 upstream[0].read: means nothing with this `sandbox`...".into()],
+        ),
+        (
+            with("write = [\"/srv\"]"),
+            vec!["7:9 upstream[0].write: means nothing with this `sandbox`...".into()],
+        ),
+        (sandboxed("landlock", "read = [\"/srv\"]\nwrite = [\"/var/lib/x\"]"), vec![]),
+        (
+            sandboxed("auto", "read = [\"/\"]"),
+            vec!["7:9 upstream[0].read[0]: no program may touch `...".into()],
+        ),
+        (
+            sandboxed("auto", "write = [\"state/x\", \"policy\", \".\", \"portcullis.toml\"]"),
+            [10, 21, 31, 36]
+                .iter()
+                .enumerate()
+                .map(|(at, column)| format!("7:{column} upstream[0].write[{at}]: no program may touch `..."))
+                .collect(),
         ),
         (
             with("client_requests = [\"sampling\"]"),
             vec![format!("7:20 upstream[0].client_requests[0]: `sampling` {later}")],
         ),
-        (LEAST.replace("sandbox = \"off\"", ""), vec!["1:1 upstream[0].sandbox: is missing".into()]),
         (with("url = \"https://x\""), vec!["7:7 upstream[0].url: there is a `command` already...".into()]),
         (
             with("networks = { allow = [] }"),
@@ -235,6 +277,7 @@ fn what_cannot_be_said_of_a_server_over_http_is_refused() {
             with("sandbox = \"off\""),
             vec!["6:11 upstream[0].sandbox: is for an upstream with `command`".into()],
         ),
+        (with("read = []"), vec!["6:8 upstream[0].read: is for an upstream with `command`".into()]),
         (with("env = {}"), vec!["6:7 upstream[0].env: is for an upstream with `command`".into()]),
         (
             with("auth = { oauth = {} }"),

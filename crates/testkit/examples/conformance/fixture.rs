@@ -20,7 +20,9 @@ use model::{
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
 use tools::{Catalogue, HostRun, HostShell, Tool, Upstreams};
-use upstream::{Ledger, Load, PinBook, Pinning, Pins, Reach, UpstreamPool, UpstreamSettings};
+use upstream::{
+    Ledger, Load, PinBook, Pinning, Pins, Reach, Sandbox, SandboxSettings, UpstreamPool, UpstreamSettings,
+};
 
 use super::offer::FixtureOffer;
 use super::{door, tool};
@@ -152,7 +154,7 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
     let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten), Arc::new(Unwritten));
     pool.configure(vec![UpstreamSettings {
         name: UpstreamName::parse("fixture").expect("a literal"),
-        reach: Reach::Program { command, env: Vec::new(), folder: "/".into() },
+        reach: Reach::Program { command, env: Vec::new(), folder: "/".into(), sandbox: unconfined() },
         tools: None,
         tier: BTreeMap::new(),
         timeout: None,
@@ -161,6 +163,12 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
         required: true,
     }]);
     Arc::new(pool)
+}
+
+/// It is ours, and so is what it stands behind.
+fn unconfined() -> SandboxSettings {
+    let (user, read, write, guarded) = (None, Vec::new(), Vec::new(), Vec::new());
+    SandboxSettings { sandbox: Sandbox::Off, user, read, write, guarded }
 }
 
 /// Starts and ends of what stands behind are none of the suite's business, nor is what was accepted of it.

@@ -19,8 +19,17 @@ mod offer;
 mod script;
 mod tool;
 
-#[tokio::main]
-async fn main() {
+fn main() -> std::process::ExitCode {
+    // What it starts, it starts as the gateway does: through itself.
+    if let Some(exit) = upstream::launched() {
+        return exit;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(run());
+    std::process::ExitCode::SUCCESS
+}
+
+async fn run() {
     let word = std::env::args().nth(1);
     if word.as_deref() == Some("before") {
         let (fixture, _folder) = before::start().await;
