@@ -4,6 +4,7 @@
 mod audience;
 mod scene;
 mod steps;
+mod upstream;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -22,10 +23,17 @@ pub(crate) struct Demo {
     /// Where the tour's gateway listens
     #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))]
     listen: SocketAddr,
+    /// Be the third-party server of the tour, on standard input and output
+    #[arg(long, hide = true, exclusive = true)]
+    as_upstream: bool,
 }
 
 /// Shows it.
 pub(crate) fn run(global: &Global, demo: &Demo, output: Output) -> Result<Exit, Stop> {
+    if demo.as_upstream {
+        let served = ::upstream::serve_tour(std::io::stdin().lock(), std::io::stdout().lock());
+        return served.map(|()| Exit::Done).map_err(Stop::failed);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Stop::failed)?;
     runtime.block_on(show(global, demo, output))
 }

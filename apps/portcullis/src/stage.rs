@@ -86,6 +86,12 @@ impl Stage {
         std::fs::write(file, format!("{OPERATORS}{rules}")).map_err(Stop::failed)
     }
 
+    /// Adds to the configuration; it counts from the start.
+    pub(crate) fn declare(&self, more: &str) -> Result<(), Stop> {
+        let text = std::fs::read_to_string(self.configuration()).map_err(Stop::failed)?;
+        std::fs::write(self.configuration(), format!("{text}{more}")).map_err(Stop::failed)
+    }
+
     /// Puts a credential into the keystore.
     pub(crate) fn keep(&self, name: &str, username: &str, secret: Secret<String>) -> Result<(), Stop> {
         let state = self.folder().join("state");

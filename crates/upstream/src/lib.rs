@@ -28,6 +28,7 @@ mod sandbox;
 mod settings;
 mod starter;
 mod tool;
+mod tour;
 mod upstreams;
 
 pub use http::{CertificateFault, certificate_fault};
@@ -36,4 +37,5 @@ pub use pins::{Pin, PinBook, Pinning, Pins};
 pub use review::{Accepted, Change, Review, ToolReview};
 pub use sandbox::{Confinement, Machine, OtherUser, Sandbox, SandboxSettings};
 pub use settings::{EnvValue, HttpSettings, Load, Networks, OAuthSettings, Reach, UpstreamSettings};
+pub use tour::serve_tour;
 pub use upstreams::{Ledger, UpstreamPool};

@@ -27,7 +27,7 @@ impl Audience {
 
     /// Who is there.
     pub(super) fn welcome(&self, scene: &Scene) -> Result<(), Stop> {
-        self.print("Portcullis stands between an agent and a host.\n")?;
+        self.print("Portcullis stands between an agent, a host and somebody else's MCP server.\n")?;
         for (who, what) in [
             ("agent", "speaks MCP, has an API key and nothing else".to_owned()),
             ("gateway", format!("http://{}/mcp, one rule for commands, one for credentials", scene.address)),
@@ -36,6 +36,7 @@ impl Audience {
                 "web1, a sandbox with an SSH server of its own; its password is in the gateway's keystore"
                     .to_owned(),
             ),
+            ("upstream", "weather, an MCP server with one tool, which will not stay what it is".to_owned()),
         ] {
             self.print(&hanging(&format!("  {who:<8} "), &what, terminal_width()))?;
         }

@@ -11,6 +11,7 @@ use mcp::Front;
 use mcp::client::{Client, Reply};
 use serde_json::Value;
 
+use super::upstream;
 use crate::cli::Global;
 use crate::compose::{self, Portcullis};
 use crate::failure::Stop;
@@ -25,6 +26,8 @@ pub(super) struct Scene {
     pub(super) host: Sandbox,
     pub(super) portcullis: Portcullis,
     pub(super) address: SocketAddr,
+    /// What an operator's command line would say.
+    pub(super) global: Global,
     front: Arc<Front>,
     service: Service,
     agent: Client,
@@ -48,6 +51,12 @@ allow = ["get_credential"]
 principals = ["group:agents"]
 targets = ["tag:demo"]
 credentials = ["keystore:demo/*"]
+
+[[rule]]
+name = "agents may ask for the weather"
+allow = ["weather__forecast"]
+principals = ["group:agents"]
+targets = ["weather"]
 "#;
 
 impl Scene {
@@ -63,6 +72,7 @@ impl Scene {
             known_hosts: format!("{}\n", host.host_key_line),
             upstreams: String::new(),
         })?;
+        stage.declare(&upstream::declaration()?)?;
         stage.keep("keystore:demo/web1", &host.username, host.password.duplicate())?;
         let global = Global { config: Some(stage.configuration()), ..global.clone() };
         let place = Place::find(global.config.as_deref())?;
@@ -71,7 +81,7 @@ impl Scene {
         let service = Service::start(&portcullis)?;
         let address = *front.addresses().first().ok_or_else(|| Stop::failed("nothing is listening"))?;
         let agent = Client::connect(address, "/mcp", Some(stage.api_key())).await.map_err(Stop::failed)?;
-        Ok(Self { stage, host, portcullis, address, front, service, agent, seen: Vec::new() })
+        Ok(Self { stage, host, portcullis, address, global, front, service, agent, seen: Vec::new() })
     }
 
     /// The agent calls a tool.

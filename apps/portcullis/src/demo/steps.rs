@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::audience::Audience;
 use super::scene::{RULES, Scene};
+use super::upstream;
 use crate::failure::Stop;
 use crate::verbs::{By, Reload};
 
@@ -24,6 +25,7 @@ pub(super) async fn play(scene: &mut Scene, audience: &mut Audience) -> Result<(
     explained(scene, audience).await?;
     spent(scene, audience, &handle).await?;
     reloaded(scene, audience).await?;
+    upstream::play(scene, audience).await?;
     verified(scene, audience)
 }
 
@@ -154,7 +156,7 @@ fn verified(scene: &Scene, audience: &mut Audience) -> Result<(), Stop> {
 }
 
 /// Calls a tool and shows call and answer.
-async fn called(
+pub(super) async fn called(
     scene: &mut Scene,
     audience: &mut Audience,
     tool: &str,
@@ -167,7 +169,7 @@ async fn called(
 }
 
 /// The newest entry of a kind.
-fn last(scene: &Scene, wanted: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, Stop> {
+pub(super) fn last(scene: &Scene, wanted: impl Fn(&Entry) -> bool) -> Result<Option<Entry>, Stop> {
     let entries = audit::tail(&scene.journal(), 200).map_err(Stop::failed)?;
     Ok(entries.into_iter().rev().find(|entry| wanted(entry)))
 }

@@ -18,6 +18,7 @@ mod changes;
 mod check;
 mod clients;
 mod cyberark;
+mod demo;
 mod environment;
 mod help;
 mod init;
