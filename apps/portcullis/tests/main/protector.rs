@@ -42,6 +42,8 @@ impl Place {
         command.arg(task).arg("--config").arg("config.toml");
         command.current_dir(self.folder.path()).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // What a killed one leaves goes with the place.
+        command.env("TMPDIR", self.folder.path());
         command.env("PORTCULLIS_HIDDEN", "x").env("INHERITED", "yes").env("A_TOKEN", "hunter2hunter2");
         command
     }
