@@ -1,7 +1,10 @@
 //! Questions to the client that made a call, and its answers.
 
+use std::sync::Arc;
+
 use model::{
-    Answer, Asked, CallId, ClientInput, ErrorCode, Failure, NeedsInput, Outcome, Question, Turn, Void,
+    Answer, Asked, CallId, ClientInput, ErrorCode, Failure, Forward, NeedsInput, Outcome, Question, Resumed,
+    Said, Turn, Void,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,6 +21,8 @@ const QUESTIONS: usize = 16;
 pub(crate) struct Heard {
     /// What the tool may see of it.
     pub(crate) input: Option<ClientInput>,
+    /// What an upstream may see of it.
+    resumed: Option<Arc<Resumed>>,
     /// The state, if one came; its use is claimed when the call is permitted.
     pub(crate) opened: Option<Opened>,
     shelf: Shelf,
@@ -38,23 +43,45 @@ pub(crate) fn hear(
     arguments: &Map<String, Value>,
 ) -> Result<Heard, Failure> {
     let ToolCall { endpoint, tool, input: Input { answers, state }, .. } = call.inner();
-    if goes_upstream(*endpoint, shelf, tool) {
-        // What an upstream asked, and the state it gave out, are its own: they go on with the parameters.
-        return Ok(Heard { input: None, opened: None, shelf });
-    }
     let open = |state: &str| gateway.seal.open(&purpose(call, shelf, arguments.clone()), state);
     let opened = state.as_deref().map(open).transpose()?;
-    let input = (answers.is_some() || opened.is_some()).then(|| ClientInput {
-        answers: answers.clone().unwrap_or_default(),
-        carried: opened.as_ref().map(|opened| opened.carried.clone()),
-    });
-    Ok(Heard { input, opened, shelf })
+    if answers.is_none() && opened.is_none() {
+        return Ok(Heard { input: None, resumed: None, opened, shelf });
+    }
+    let answers = answers.clone().unwrap_or_default();
+    let carried = opened.as_ref().map(|opened| opened.carried.clone());
+    if goes_upstream(*endpoint, shelf, tool) {
+        return Ok(Heard {
+            input: None,
+            resumed: Some(Arc::new(Resumed { answers, carried })),
+            opened,
+            shelf,
+        });
+    }
+    // Our own tools take no error for an answer.
+    let answer = |(name, said)| match said {
+        Said::Answer(json) => Some((name, serde_json::from_str(&json).ok()?)),
+        Said::Refusal(_) => None,
+    };
+    let answers = answers.into_iter().filter_map(answer).collect();
+    Ok(Heard { input: Some(ClientInput { answers, carried }), resumed: None, opened, shelf })
+}
+
+/// What goes on to an upstream, with what its client answered.
+pub(crate) fn forward(call: &Authenticated<ToolCall>, heard: &Heard) -> Option<Forward> {
+    let forward = call.inner().forward.as_ref()?;
+    Some(Forward { resumed: heard.resumed.clone(), ..forward.clone() })
 }
 
 /// What a call's state is good for: the same call again.
 fn purpose(call: &Authenticated<ToolCall>, shelf: Shelf, arguments: Map<String, Value>) -> Purpose {
     let actor = call.origin().actor.as_ref().unwrap_or(&call.principal().id);
-    let name = format!("{shelf:?}/{}", call.inner().tool);
+    let ToolCall { endpoint, tool, .. } = call.inner();
+    // Two upstreams can have tools of one name.
+    let name = match goes_upstream(*endpoint, shelf, tool) {
+        true => format!("{shelf:?}/{endpoint:?}/{tool}"),
+        false => format!("{shelf:?}/{tool}"),
+    };
     Purpose::new(call.principal().id.as_str(), actor.as_str(), &name, &Value::Object(arguments))
 }
 
@@ -67,8 +94,10 @@ pub(crate) fn turn(
     result: Result<Outcome, Failure>,
 ) -> (Result<Outcome, Failure>, Turn) {
     let needs = result.as_ref().ok().and_then(|outcome| outcome.needs.clone());
-    let Some(NeedsInput { questions, carried }) = needs else { return (result, Turn::Over) };
-    if questions.is_empty() || questions.len() > QUESTIONS {
+    let Some(NeedsInput { questions, carried, parked }) = needs else { return (result, Turn::Over) };
+    // An upstream may want nothing but to be asked again.
+    let nothing = questions.is_empty() && result.as_ref().is_ok_and(|outcome| outcome.reply.is_none());
+    if nothing || questions.len() > QUESTIONS {
         let defect =
             Failure::new(ErrorCode::Internal, "a tool asked its client nothing, or too much at once");
         return (Err(defect), Turn::Over);
@@ -90,7 +119,7 @@ pub(crate) fn turn(
         gateway.seal.seal(&purpose(call, heard.shelf, arguments), id, carried)
     };
     match carried.map(seal).transpose() {
-        Ok(state) => (result, Turn::Client(Asked { questions, state })),
+        Ok(state) => (result, Turn::Client(Asked { questions, state, parked })),
         Err(failure) => (Err(failure), Turn::Over),
     }
 }
@@ -102,7 +131,7 @@ pub(crate) fn show(
     render: impl FnOnce(Outcome) -> Answer,
 ) -> Answer {
     match (result, turn) {
-        (Ok(_), Turn::Client(asked)) => asking(asked),
+        (Ok(outcome), Turn::Client(asked)) => Answer { reply: outcome.reply, ..asking(asked) },
         (Ok(outcome), Turn::Over | Turn::Void(_)) => render(outcome),
         (Err(failure), turn @ Turn::Void(_)) => Answer { turn, ..tools::failed(&failure) },
         (Err(failure), Turn::Over | Turn::Client(_)) => tools::failed(&failure),

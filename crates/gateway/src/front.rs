@@ -1,10 +1,11 @@
 //! What passes between the front and the pipeline.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Abilities, Answer, ErrorCode, Forward, LogLevel};
+use model::{Abilities, Answer, ErrorCode, Forward, LogLevel, Parked, Said};
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 use tools::{CompletionOf, Errand, ListOf, Tool};
 
@@ -38,7 +39,7 @@ pub struct ToolCall {
 #[derive(Debug, Clone, Default)]
 pub struct Input {
     /// Its answers by the names of the questions.
-    pub answers: Option<Map<String, Value>>,
+    pub answers: Option<BTreeMap<String, Said>>,
     /// The sealed state that came with the questions.
     pub state: Option<String>,
 }
@@ -64,6 +65,28 @@ pub enum Notice {
         /// What it says.
         text: String,
     },
+    /// How far an upstream is, as the JSON text of its notification's parameters.
+    TheirProgress(Arc<str>),
+    /// A message of an upstream.
+    TheirLog {
+        /// How much it matters.
+        level: LogLevel,
+        /// The JSON text of its parameters.
+        params: Arc<str>,
+    },
+}
+
+/// A client was asked, and does not answer.
+#[derive(Debug, Clone)]
+pub struct GaveUp {
+    /// Where the call came in.
+    pub endpoint: Endpoint,
+    /// What was called.
+    pub tool: String,
+    /// What was wanted of an upstream, if that is no tool.
+    pub errand: Option<Errand>,
+    /// What waits for the answer at an upstream.
+    pub parked: Option<Parked>,
 }
 
 impl ToolCall {

@@ -22,14 +22,15 @@ use crate::live::Live;
 use crate::pipeline;
 use crate::prompts::GetPrompt;
 use crate::rates::Rates;
-use crate::resolve::{Shelf, Wanted, resolve};
+use crate::resolve::{Shelf, Wanted, resolve, tool_name};
 use crate::resources::ReadResource;
 use crate::state_seal::StateSeal;
 use crate::under_way::UnderWay;
 use crate::unlosable::Unlosable;
 use crate::view::{View, view};
 use crate::{
-    Authenticated, Endpoint, NotActing, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated, Unlisted,
+    Authenticated, Endpoint, GaveUp, NotActing, NotRecorded, Presented, ToolCall, ToolList, Unauthenticated,
+    Unlisted,
 };
 
 /// One running gateway. Shared by every front as `Arc<Gateway>`.
@@ -274,13 +275,18 @@ impl Gateway {
     }
 
     /// Records that a client was asked and did not answer, so that its call came to nothing; best effort.
-    pub async fn unanswered(&self, who: Authenticated<String>) {
+    pub async fn unanswered(&self, who: Authenticated<GaveUp>) {
+        let GaveUp { endpoint, tool, errand, parked } = who.inner();
+        if let Some(parked) = parked {
+            self.upstreams.give_up(*parked);
+        }
+        let shelf = errand.map_or(Shelf::Tools, Shelf::Errands);
+        let tool = Some(tool_name(tool, shelf, *endpoint));
         let fields = Map::from_iter([
             ("decision".to_owned(), json!("failed")),
             ("error_code".to_owned(), json!(ErrorCode::InputUnanswered.as_str())),
         ]);
         let (principal, origin) = (Some(who.principal().id.clone()), who.origin().clone());
-        let tool = ToolName::parse(who.inner()).ok();
         self.record(Event { event: "input_unanswered", principal, origin, tool, fields }).await;
     }
 

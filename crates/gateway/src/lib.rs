@@ -41,8 +41,8 @@ pub use clock::{SystemClock, SystemEntropy, thread_cpu_time};
 pub use directory::{Directory, Entry};
 pub use endpoint::Endpoint;
 pub use front::{
-    Completing, Health, Input, NotActing, NotRecorded, Notice, PromptCall, TheirList, ToolCall, ToolList,
-    Unlisted,
+    Completing, GaveUp, Health, Input, NotActing, NotRecorded, Notice, PromptCall, TheirList, ToolCall,
+    ToolList, Unlisted,
 };
 pub use gateway::{Gateway, GatewayParts};
 pub use live::Live;

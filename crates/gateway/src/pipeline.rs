@@ -87,7 +87,8 @@ async fn stages(
     };
     let (heard, arguments) = heard.map_err(costs)?;
     facts::asked(facts, &arguments);
-    let ToolCall { endpoint, tool: name, forward, .. } = call.inner();
+    let ToolCall { endpoint, tool: name, .. } = call.inner();
+    let forward = converse::forward(call, &heard);
     let acting = call.origin().actor.is_some();
     let (input, abilities) = (heard.input.as_ref(), call.inner().abilities);
     let (endpoint, forward) = (*endpoint, forward.as_ref());

@@ -92,7 +92,7 @@ pub(crate) fn resolve(
 /// What is sent on for a call that no client of the protocol wrote.
 fn composed(name: &str, arguments: &Map<String, Value>) -> Forward {
     let params: Arc<str> = json!({ "name": name, "arguments": arguments }).to_string().into();
-    Forward { act: Arc::clone(&params), params, faithful: false }
+    Forward::new(Arc::clone(&params), params, false)
 }
 
 /// The arguments as an object; nothing is an empty one.

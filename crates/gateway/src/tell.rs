@@ -5,7 +5,7 @@ use std::sync::Arc;
 use broker::Lease;
 use guard::{Guard, Scanner};
 use model::LogLevel;
-use tools::Notices;
+use tools::{Notices, PassedOn};
 
 use crate::{Notice, ToolCall};
 
@@ -51,5 +51,14 @@ impl Notices for Teller<'_> {
 
     fn log(&self, level: LogLevel, text: &str) {
         self.tell(|| Some(Notice::Log { level, tool: self.call.tool.clone(), text: self.clean(text)? }));
+    }
+
+    fn pass_on(&self, told: PassedOn<'_>, faithful: bool) {
+        let clean =
+            |json: &str| self.guard.admit_json(self.scanner, json, faithful).map(guard::Guarded::into_inner);
+        self.tell(|| match told {
+            PassedOn::Progress(params) => Some(Notice::TheirProgress(clean(params)?)),
+            PassedOn::Log(level, params) => Some(Notice::TheirLog { level, params: clean(params)? }),
+        });
     }
 }

@@ -14,6 +14,8 @@ mod stream;
 mod suspicion;
 mod visible;
 
+use std::sync::Arc;
+
 use model::{Answer, Failure, Outcome};
 
 pub use reply::visible_json;
@@ -115,6 +117,19 @@ impl Guard {
         let (visible, neutralised) = visible::make_visible(text);
         let report = Report { neutralised, ..Report::default() };
         Some(Guarded { inner: visible.into_owned(), report })
+    }
+
+    /// The same for what an upstream says as JSON. It stays as it came where it is `faithful`.
+    pub fn admit_json(&self, scanner: &Scanner, json: &str, faithful: bool) -> Option<Guarded<Arc<str>>> {
+        let mut report = Report::default();
+        if self.is_transparent() {
+            return Some(Guarded { inner: json.into(), report });
+        }
+        if reply::json_holds(scanner, json) {
+            return None;
+        }
+        let inner = reply::neutralise_json(json.into(), faithful, &mut report);
+        Some(Guarded { inner, report })
     }
 
     /// Passes a value that holds nothing from a target or an agent (a tool listing).

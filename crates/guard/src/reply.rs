@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use model::{ErrorCode, Failure, Outcome, Reply};
 use serde_json::Value;
@@ -12,17 +13,22 @@ use crate::{Report, Scanner};
 
 /// Whether an answer holds a leased secret: as it is written, or as its reader decodes it.
 pub(crate) fn holds(scanner: &Scanner, reply: &Reply) -> bool {
+    json_holds(scanner, &reply.json)
+}
+
+/// The same for any JSON.
+pub(crate) fn json_holds(scanner: &Scanner, json: &str) -> bool {
     if scanner.is_empty() {
         return false;
     }
-    if scanner.finds(reply.json.as_bytes()) {
+    if scanner.finds(json.as_bytes()) {
         return true;
     }
     // What has no escapes reads as it is written; a weak secret counts as a whole text only.
-    if scanner.weak() == 0 && !reply.json.contains('\\') {
+    if scanner.weak() == 0 && !json.contains('\\') {
         return false;
     }
-    match serde_json::from_str::<Value>(&reply.json) {
+    match serde_json::from_str::<Value>(json) {
         Ok(value) => any_string(&value, &|text| scanner.finds(text)),
         Err(_) => true,
     }
@@ -44,14 +50,19 @@ pub(crate) fn cap(outcome: Outcome, limit: u64, report: &mut Report) -> Result<O
 
 /// Makes what deceives a reader visible, unless the answer is to stay as it came.
 pub(crate) fn neutralise(reply: Reply, report: &mut Report) -> Reply {
-    if reply.faithful {
-        return reply;
+    Reply { json: neutralise_json(reply.json, reply.faithful, report), ..reply }
+}
+
+/// The same for any JSON.
+pub(crate) fn neutralise_json(json: Arc<str>, faithful: bool, report: &mut Report) -> Arc<str> {
+    if faithful {
+        return json;
     }
-    match visible_json(&reply.json) {
-        Cow::Borrowed(_) => reply,
+    match visible_json(&json) {
+        Cow::Borrowed(_) => json,
         Cow::Owned(visible) => {
             report.neutralised = true;
-            Reply { json: visible.into(), ..reply }
+            visible.into()
         }
     }
 }

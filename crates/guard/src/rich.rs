@@ -1,9 +1,9 @@
 //! What an answer holds beside text and fields: contents, and questions to the client.
 
-use model::{Answer, Asked, Content, NeedsInput, Outcome, Question, ResourceBody, Turn};
+use model::{Answer, Asked, Content, NeedsInput, Outcome, Question, ResourceBody, TheirQuestion, Turn};
 
 use crate::answer::{neutralise_text, neutralise_value, value_holds};
-use crate::{Report, Scanner};
+use crate::{Report, Scanner, reply};
 
 /// Whether contents or questions of an outcome hold a leased secret.
 pub(crate) fn outcome_holds(scanner: &Scanner, outcome: &Outcome) -> bool {
@@ -45,10 +45,10 @@ pub(crate) fn cap_content(content: Vec<Content>, limit: u64, report: &mut Report
 pub(crate) fn neutralise(content: Vec<Content>, turn: Turn, report: &mut Report) -> (Vec<Content>, Turn) {
     let content = content.into_iter().map(|piece| neutralise_content(piece, report)).collect();
     let turn = match turn {
-        Turn::Client(Asked { questions, state }) => {
+        Turn::Client(Asked { questions, state, parked }) => {
             let visible =
                 questions.into_iter().map(|(name, question)| (name, neutralise_question(question, report)));
-            Turn::Client(Asked { questions: visible.collect(), state })
+            Turn::Client(Asked { questions: visible.collect(), state, parked })
         }
         Turn::Over | Turn::Void(_) => turn,
     };
@@ -82,6 +82,7 @@ fn question_holds(scanner: &Scanner, question: &Question) -> bool {
         Question::Page { message, url } => scanner.finds(message.as_bytes()) || scanner.finds(url.as_bytes()),
         Question::Sample { prompt, .. } => scanner.finds(prompt.as_bytes()),
         Question::Roots => false,
+        Question::Theirs(theirs) => reply::json_holds(scanner, &theirs.params),
     }
 }
 
@@ -120,6 +121,10 @@ fn neutralise_question(question: Question, report: &mut Report) -> Question {
             Question::Sample { prompt: neutralise_text(prompt, report), max_tokens }
         }
         Question::Roots => Question::Roots,
+        Question::Theirs(theirs) => Question::Theirs(TheirQuestion {
+            params: reply::neutralise_json(theirs.params, theirs.faithful, report),
+            ..theirs
+        }),
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::{
-    Authenticated, Endpoint, Input, NotRecorded, PromptCall, Recorded, TheirList, ToolCall, Unlisted,
+    Authenticated, Endpoint, Errand, GaveUp, Input, NotRecorded, PromptCall, Recorded, TheirList, ToolCall,
+    Unlisted,
 };
-use model::{Answer, Turn};
+use model::{Answer, Forward, Turn};
 use serde_json::value::RawValue;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -52,23 +53,25 @@ pub(crate) async fn answer(
     match ask {
         Ask::Protocol(ask) => Reply::Protocol(protocol(&gate, &asker, ask)),
         Ask::Call(ask) => {
-            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, errand: None, out };
             conversation
                 .hold(ask.input.clone(), |input| call(&conversation, &ask, input))
                 .await
                 .map_or_else(given_up, |answer| alone::told(asker.alone.as_ref(), &ask.name, answer))
         }
         Ask::Prompt(ask) => {
-            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, errand: None, out };
             conversation
                 .hold(ask.input.clone(), |input| prompt(&conversation, &ask, input))
                 .await
                 .map_or_else(given_up, Reply::Prompt)
         }
         Ask::Errand(ask, keeping) => {
-            let conversation = Conversation { gate, asker: &asker, name: &ask.name, out };
-            let answer = call(&conversation, &ask, Input::default()).await;
-            answer.map_or_else(unrecorded, |answer| Reply::Theirs(answer, keeping))
+            let conversation = Conversation { gate, asker: &asker, name: &ask.name, errand: ask.errand, out };
+            conversation
+                .hold(ask.input.clone(), |input| call(&conversation, &ask, input))
+                .await
+                .map_or_else(given_up, |answer| Reply::Theirs(answer, keeping))
         }
         Ask::ListTheirs(of, forward) => {
             let list = TheirList { endpoint: asker.endpoint, of, forward };
@@ -149,6 +152,7 @@ struct Conversation<'a> {
     gate: Arc<dyn Gate>,
     asker: &'a Asker,
     name: &'a str,
+    errand: Option<Errand>,
     out: Option<&'a mpsc::Sender<Vec<u8>>>,
 }
 
@@ -172,20 +176,23 @@ impl Conversation<'_> {
     where
         F: Future<Output = Result<Recorded<Answer>, NotRecorded>>,
     {
-        let Asker { who, talk, cancel, .. } = self.asker;
-        let mut input = first;
+        let Asker { who, endpoint, talk, cancel } = self.asker;
+        let (mut input, mut parked) = (first, None);
         for _ in 0..ROUNDS {
             let answer = call(input).await.map_err(|NotRecorded| GivenUp::NotRecorded)?;
             let (Turn::Client(asked), Some(peer), Some(out)) = (&answer.inner().turn, &talk.peer, self.out)
             else {
                 return Ok(answer);
             };
+            parked = asked.parked;
             match peer.ask(out, asked, talk.patience, cancel).await {
                 Ok(answers) => input = Input { answers: Some(answers), state: asked.state.clone() },
                 Err(Unanswered) => break,
             }
         }
-        Arc::clone(&self.gate).unanswered(who.with(self.name.to_owned())).await;
+        let tool = self.name.to_owned();
+        let gave_up = GaveUp { endpoint: *endpoint, tool, errand: self.errand, parked };
+        Arc::clone(&self.gate).unanswered(who.with(gave_up)).await;
         Err(GivenUp::Unanswered)
     }
 }
@@ -200,7 +207,11 @@ async fn call(
         cancel: cancel.clone(),
         abilities: talk.abilities,
         input,
-        forward: ask.forward.clone(),
+        forward: ask.forward.clone().map(|forward| Forward {
+            abilities: talk.abilities,
+            level: talk.level,
+            ..forward
+        }),
         errand: ask.errand,
         ..ToolCall::new(*endpoint, ask.name.clone(), ask.arguments.clone())
     };

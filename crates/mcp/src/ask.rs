@@ -83,7 +83,7 @@ impl Ask {
             if !passes_on(method) {
                 return Err(not_found());
             }
-            if let Some(theirs) = Self::theirs(method, request, params, meta)? {
+            if let Some(theirs) = Self::theirs(method, request, params, meta, era)? {
                 return Ok(theirs);
             }
         }
@@ -132,6 +132,7 @@ impl Ask {
         request: &wire::Request<'_>,
         params: &Params<'_>,
         meta: &RequestMeta<'_>,
+        era: Era,
     ) -> Result<Option<Self>, RpcError> {
         let list = |of| Ok(Some(Self::ListTheirs(of, sent_on(request, true)?)));
         let errand = |errand, name: String, arguments: Option<&RawValue>, keeping| {
@@ -139,7 +140,7 @@ impl Ask {
                 name,
                 arguments: arguments.map(ToOwned::to_owned),
                 progress: meta.progress_token()?.map(|token| token.to_owned_json()),
-                input: Input::default(),
+                input: input(params, era)?,
                 forward: Some(sent_on(request, true)?),
                 errand: Some(errand),
             };
@@ -184,7 +185,19 @@ fn sent_on(request: &wire::Request<'_>, faithful: bool) -> Result<Forward, RpcEr
         wire::without_meta(text).map_err(|_| RpcError::InvalidParams("`params` must be an object".into()))?;
     let params: Arc<str> = text.into();
     let act = if let Cow::Owned(act) = act { act.into() } else { Arc::clone(&params) };
-    Ok(Forward { params, act, faithful })
+    Ok(Forward::new(params, act, faithful))
+}
+
+/// What came along with a request. A legacy client answers questions as requests of their own, so what a modern one sends
+/// along is not read.
+fn input(params: &Params<'_>, era: Era) -> Result<Input, RpcError> {
+    match era {
+        Era::Legacy => Ok(Input::default()),
+        Era::Modern => {
+            let wire::InputParams { answers, state } = params.input()?;
+            Ok(Input { answers, state })
+        }
+    }
 }
 
 impl CallAsk {
@@ -196,21 +209,13 @@ impl CallAsk {
         Self { forward, ..self }
     }
 
-    /// A legacy client answers questions as requests of their own, so what a modern one sends along is not read.
     fn read(params: &Params<'_>, meta: &RequestMeta<'_>, era: Era) -> Result<Self, RpcError> {
         let call = params.call()?;
-        let input = match era {
-            Era::Legacy => Input::default(),
-            Era::Modern => {
-                let input = params.input()?;
-                Input { answers: input.answers, state: input.state }
-            }
-        };
         Ok(Self {
             name: call.name.into_owned(),
             arguments: call.arguments.map(ToOwned::to_owned),
             progress: meta.progress_token()?.map(|token| token.to_owned_json()),
-            input,
+            input: input(params, era)?,
             forward: None,
             errand: None,
         })

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use gateway::{
-    Authenticated, Completing, Endpoint, Gateway, Health, NotRecorded, Presented, PromptCall, PromptListing,
-    Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList, Unauthenticated, Unlisted,
-    UpstreamOffers, View,
+    Authenticated, Completing, Endpoint, Gateway, GaveUp, Health, NotRecorded, Presented, PromptCall,
+    PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
+    Unauthenticated, Unlisted, UpstreamOffers, View,
 };
 use model::{Answer, ResourceContent};
 use tokio::sync::watch;
@@ -58,8 +58,8 @@ pub trait Gate: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
     /// The same client as it is known now.
     fn renew(&self, who: &Authenticated<()>) -> Result<Authenticated<()>, Unauthenticated>;
-    /// Records that a client was asked and did not answer; what is inside is the tool's name.
-    async fn unanswered(self: Arc<Self>, who: Authenticated<String>);
+    /// Records that a client was asked and did not answer; what waits for that is given up.
+    async fn unanswered(self: Arc<Self>, who: Authenticated<GaveUp>);
     /// One resource; `None` is "not found", also when not visible.
     async fn read_resource(
         self: Arc<Self>,
@@ -149,7 +149,7 @@ impl Gate for Gateway {
         Gateway::renew(self, who)
     }
 
-    async fn unanswered(self: Arc<Self>, who: Authenticated<String>) {
+    async fn unanswered(self: Arc<Self>, who: Authenticated<GaveUp>) {
         Gateway::unanswered(&self, who).await;
     }
 

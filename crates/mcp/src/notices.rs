@@ -37,6 +37,13 @@ fn message(notice: &Notice, token: Option<&RawValue>, level: Option<LogLevel>) -
             };
             wire::write_notification("notifications/progress", &progress).ok()
         }
+        Notice::TheirProgress(params) => {
+            let marked = wire::with_progress_token(params, ProgressToken::from_owned(token?))?;
+            Some(wire::write_told("notifications/progress", &marked))
+        }
+        Notice::TheirLog { level: own, params } => {
+            level.filter(|least| own >= least).map(|_| wire::write_told("notifications/message", params))
+        }
         Notice::Log { level: own, tool, text } => {
             level.filter(|least| own >= least).and_then(|_| wire::write_log(*own, tool, text).ok())
         }

@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::{Digest, View};
-use model::{Abilities, Asked, LogLevel, Question};
-use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
+use model::{Abilities, Asked, LogLevel, Question, Said, TheirQuestion};
+use serde_json::value::to_raw_value;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use wire::{RequestId, Response, RpcError, WATCHED_MAX};
@@ -22,7 +21,7 @@ const LONGEST_URI: usize = 512;
 #[derive(Debug, Default)]
 pub(crate) struct Peer {
     settings: Mutex<Settings>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Option<Value>>>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Said>>>,
     next: AtomicU64,
     /// Told when the client watches something else.
     pub(crate) rewatch: Notify,
@@ -126,9 +125,9 @@ impl Peer {
         asked: &Asked,
         patience: Duration,
         cancel: &CancellationToken,
-    ) -> Result<Map<String, Value>, Unanswered> {
+    ) -> Result<BTreeMap<String, Said>, Unanswered> {
         let all = async {
-            let mut answers = Map::new();
+            let mut answers = BTreeMap::new();
             for (name, question) in &asked.questions {
                 answers.insert(name.clone(), self.ask_one(out, question).await?);
             }
@@ -141,7 +140,7 @@ impl Peer {
         }
     }
 
-    async fn ask_one(&self, out: &mpsc::Sender<Vec<u8>>, question: &Question) -> Result<Value, Unanswered> {
+    async fn ask_one(&self, out: &mpsc::Sender<Vec<u8>>, question: &Question) -> Result<Said, Unanswered> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (answered, answer) = oneshot::channel();
         {
@@ -156,16 +155,23 @@ impl Peer {
         let id = to_raw_value(&id_text(number)).map_err(|_| Unanswered)?;
         let message = wire::write_question(RequestId::from_owned(&id), question).map_err(|_| Unanswered)?;
         out.send(message).await.map_err(|_| Unanswered)?;
-        // An answer that is an error is none, and neither is one that is no object.
-        answer.await.ok().flatten().filter(Value::is_object).ok_or(Unanswered)
+        // What is no object is no answer, and an error is one for those upstreams alone that take it as one.
+        let refusable = matches!(question, Question::Theirs(TheirQuestion { refusable: true, .. }));
+        let counts = |said: &Said| match said {
+            Said::Answer(json) => json.starts_with('{'),
+            Said::Refusal(_) => refusable,
+        };
+        answer.await.ok().filter(counts).ok_or(Unanswered)
     }
 
     /// Takes a client's answer. What was not asked, or was answered before, is nobody's answer.
     pub(crate) fn answered(&self, response: &Response<'_>) {
         let number = response.id.and_then(|id| number(id.as_json()));
         let Some(waiting) = number.and_then(|number| self.waiting().remove(&number)) else { return };
-        let answer = response.outcome.ok().and_then(|raw: &RawValue| serde_json::from_str(raw.get()).ok());
-        let _ = waiting.send(answer);
+        let _ = waiting.send(match response.outcome {
+            Ok(result) => Said::Answer(result.get().into()),
+            Err(error) => Said::Refusal(error.get().into()),
+        });
     }
 
     /// How many questions wait for an answer.
@@ -179,7 +185,7 @@ impl Peer {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Option<Value>>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Said>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

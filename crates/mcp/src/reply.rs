@@ -87,7 +87,7 @@ impl Offers {
                     resources: theirs.resources.then_some(listing),
                     prompts: theirs.prompts.then_some(listing),
                     completions: theirs.completions.then_some(PlainCapability {}),
-                    logging: None,
+                    logging: theirs.logging.then_some(PlainCapability {}),
                     ..CAPABILITIES
                 }
             }
@@ -141,11 +141,14 @@ pub(crate) fn send(reply: Reply, id: RequestId<'_>, era: Era) -> Sent {
         Reply::Protocol(reply) => return send_protocol(reply, id, era),
         Reply::Call(answer) => {
             let Answer { text, structured, is_error, content, turn, reply } = answer.inner();
-            if let Some(reply) = reply {
-                return theirs::send_forwarded(reply, id, era);
+            if let Some(sent) = theirs::send_asking(answer.inner(), id, era) {
+                return sent;
             }
             if let Some(sent) = send_turn(turn, text, id, era) {
                 return sent;
+            }
+            if let Some(reply) = reply {
+                return theirs::send_forwarded(reply, id, era);
             }
             let outcome = if *is_error { Outcome::ToolError } else { Outcome::Done };
             let content = ContentBlock::list(text, content);

@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::ids::write_hex;
 use crate::{
-    CommandLine, CredentialRef, End, Forward, HandleToken, LexicalPath, Limits, Redirection, SimpleCommand,
-    Target, ToolName, ToolSet, WriteMode,
+    CommandLine, CredentialRef, End, Forward, HandleToken, LexicalPath, Limits, Redirection, Said,
+    SimpleCommand, Target, ToolName, ToolSet, WriteMode,
 };
 
 /// How much a tool can do, as its author classed it. Rules name it as `tier:read`.
@@ -160,6 +160,14 @@ impl Action {
                 write_sorted(text, &part.describe());
             }
         });
+        if let Some(resumed) = self.forward.as_ref().and_then(|forward| forward.resumed.as_ref()) {
+            let said = resumed.answers.iter().map(|(name, said)| match said {
+                Said::Answer(json) => (name, "answer", &**json),
+                Said::Refusal(json) => (name, "refusal", &**json),
+            });
+            text.extend_from_slice(b",\"resumed\":");
+            write_plain(&mut text, &said.collect::<Vec<_>>());
+        }
         text.extend_from_slice(b",\"target\":");
         write_plain(&mut text, self.target.name.as_str());
         text.extend_from_slice(b",\"tool\":");

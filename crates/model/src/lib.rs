@@ -39,8 +39,10 @@ pub use notice::LogLevel;
 pub use outcome::{Exit, Outcome, Stream};
 pub use path::{LexicalPath, NotLexical};
 pub use principal::Principal;
-pub use question::{Abilities, Ability, Asked, ClientInput, NeedsInput, Question, Turn, Void};
+pub use question::{
+    Abilities, Ability, Asked, ClientInput, NeedsInput, Parked, Question, Said, TheirQuestion, Turn, Void,
+};
 pub use secret::{LiteralSecret, Secret};
 pub use target::{Target, TargetKind, is_host_name};
 pub use time::{BootInstant, Clock, Entropy, NoEntropy, Timestamp};
-pub use upstream::{Forward, Reply, ReplyKind, Theirs, Thing, UpstreamName};
+pub use upstream::{Forward, Reply, ReplyKind, Resumed, Theirs, Thing, UpstreamName};

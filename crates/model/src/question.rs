@@ -5,8 +5,11 @@
 //! never meet an obligation.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
+
+use crate::UpstreamName;
 
 /// What a tool wants to know before it can go on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -17,6 +20,26 @@ pub struct NeedsInput {
     /// comes back once, with the same call by the same principal. `None`: nothing binds the answers to this call, and
     /// who knows the questions may send them at once.
     pub carried: Option<Value>,
+    /// The call of an upstream that waits for the answers, if one does.
+    pub parked: Option<Parked>,
+}
+
+/// A call that waits at its upstream while its client is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parked {
+    /// Where.
+    pub upstream: UpstreamName,
+    /// Which one; of no use to anybody who could not name it.
+    pub ticket: u64,
+}
+
+/// What a client said to a question, as its own JSON text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The result, an object.
+    Answer(Arc<str>),
+    /// The error: it does not answer.
+    Refusal(Arc<str>),
 }
 
 /// One question to a client.
@@ -45,6 +68,21 @@ pub enum Question {
     },
     /// Which folders the client works in.
     Roots,
+    /// What an upstream asks, in its own words.
+    Theirs(TheirQuestion),
+}
+
+/// A question of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TheirQuestion {
+    /// What kind of question it is.
+    pub ability: Ability,
+    /// The JSON text of its parameters, an object.
+    pub params: Arc<str>,
+    /// Whether they go on as they came, unless the guard must step in.
+    pub faithful: bool,
+    /// Whether the upstream takes an error for an answer.
+    pub refusable: bool,
 }
 
 /// Which questions a client can take, as it says of itself.
@@ -89,6 +127,8 @@ pub struct Asked {
     pub questions: BTreeMap<String, Question>,
     /// What has to come back with the answers, sealed.
     pub state: Option<String>,
+    /// See [`NeedsInput::parked`]; no client is told.
+    pub parked: Option<Parked>,
 }
 
 /// Why a call was void.
@@ -121,6 +161,7 @@ impl Question {
             Self::Page { .. } => Ability::Page,
             Self::Sample { .. } => Ability::Sample,
             Self::Roots => Ability::Roots,
+            Self::Theirs(theirs) => theirs.ability,
         }
     }
 }
@@ -145,6 +186,16 @@ impl Abilities {
             Ability::Page => self.page,
             Ability::Sample => self.sample,
             Ability::Roots => self.roots,
+        }
+    }
+
+    /// Those that are in both.
+    pub fn both(self, other: Self) -> Self {
+        Self {
+            form: self.form && other.form,
+            page: self.page && other.page,
+            sample: self.sample && other.sample,
+            roots: self.roots && other.roots,
         }
     }
 

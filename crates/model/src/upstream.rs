@@ -1,9 +1,12 @@
 //! Third-party servers by name, and what passes between their clients and them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{MalformedName, Target, TargetKind, TargetName, ToolName};
+use serde_json::Value;
+
+use crate::{Abilities, LogLevel, MalformedName, Said, Target, TargetKind, TargetName, ToolName};
 
 /// The name of an upstream: 1 to 20 of `a-z 0-9 -`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +173,28 @@ pub struct Forward {
     pub act: Arc<str>,
     /// Whether the answer goes back as it came, unless the guard must step in. Else what deceives a reader is made visible.
     pub faithful: bool,
+    /// What the client can be asked.
+    pub abilities: Abilities,
+    /// From which level on it wants to be told.
+    pub level: Option<LogLevel>,
+    /// What it answered, if it was asked before.
+    pub resumed: Option<Arc<Resumed>>,
+}
+
+/// What came back after questions of an upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// What the client said, by the names of the questions. The digest covers it.
+    pub answers: BTreeMap<String, Said>,
+    /// What was sealed with the questions: the upstream's own state, or which of its calls waits.
+    pub carried: Option<Value>,
+}
+
+impl Forward {
+    /// From a client that can be asked nothing, and was not.
+    pub fn new(params: Arc<str>, act: Arc<str>, faithful: bool) -> Self {
+        Self { params, act, faithful, abilities: Abilities::default(), level: None, resumed: None }
+    }
 }
 
 /// What an upstream answered, as its own JSON text.

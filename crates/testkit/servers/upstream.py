@@ -12,6 +12,8 @@ import time
 ERA = sys.argv[1]
 lock = threading.Lock()
 cancelled = set()
+said, waiting, levels = [], {}, []
+client = {}
 tools = {
     "echo": "Says what it was told.",
     "environment": "Says which variables it has.",
@@ -23,6 +25,13 @@ tools = {
     "flood": "Answers with more than anybody wants.",
     "hide": "Answers with text that nobody sees.",
     "ask": "Asks its client before it answers.",
+    "ask_much": "Asks its client again and again.",
+    "ask_late": "Answers, and asks its client after that.",
+    "ask_aside": "Asks its client, and answers without waiting for it.",
+    "said": "Says what it heard to its questions.",
+    "client": "Says what it knows of its client.",
+    "log": "Says what it does, in several levels.",
+    "touch": "Says that a resource has changed, or a list.",
     "grow": "Has one tool more from now on.",
     "redefine": "Changes what a tool is said to do, or has it from now on.",
     "forge": "Says of its result that it comes from somebody else.",
@@ -118,8 +127,42 @@ def call(id, line, params):
         result(id, "x" * int(arguments["bytes"]))
     elif name == "hide":
         result(id, "plain\u200bhidden\u202e " + str(os.environ.get("A_TOKEN") if arguments.get("tell") else ""))
+    elif name == "ask" and ERA == "modern":
+        if "inputResponses" in params:
+            return result(id, line, f',{big}')
+        state = f',"requestState":{json.dumps(arguments["state"])}' if "state" in arguments else ""
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required",{big},"inputRequests":{{"q":{asked(arguments)}}}{state}}}}}')
     elif name == "ask":
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"input_required","inputRequests":{{"q":{{"method":"elicitation/create","params":{{}}}}}}}}}}')
+        result(id, question(arguments), f',{big}')
+    elif name == "ask_much":
+        for _ in range(int(arguments["times"])):
+            threading.Thread(target=question, args=(arguments,), daemon=True).start()
+        time.sleep(0.3)
+        result(id, "asked")
+    elif name == "ask_late":
+        result(id, "before the question")
+        time.sleep(0.2)
+        question(arguments)
+    elif name == "ask_aside":
+        threading.Thread(target=question, args=(arguments,), daemon=True).start()
+        time.sleep(0.2)
+        result(id, "did not wait")
+    elif name == "said":
+        result(id, json.dumps(said))
+    elif name == "client":
+        result(id, json.dumps({**client, "levels": levels, "meta": params.get("_meta")}))
+    elif name == "log":
+        for level in ["debug", "error"]:
+            write(f'{{"jsonrpc":"2.0","method":"notifications/message","params":{{ "level":"{level}","logger":"x","data":{{{big},"of":{json.dumps(arguments)}}}}}}}')
+        time.sleep(float(arguments.get("seconds", 0)))
+        result(id, "logged")
+    elif name == "touch":
+        what = arguments.get("uri")
+        if what:
+            write(json.dumps({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": what}}))
+        else:
+            write(json.dumps({"jsonrpc": "2.0", "method": f"notifications/{arguments['list']}/list_changed"}))
+        result(id, "touched")
     elif name == "grow":
         tools["grown"] = "Was not there before."
         write('{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}')
@@ -138,11 +181,40 @@ def call(id, line, params):
         result(id, "no such tool", ',"isError":true')
 
 
+def asked(arguments):
+    method = arguments.get("method", "elicitation/create")
+    text = arguments.get("text", "who?") + (str(os.environ.get("A_TOKEN")) if arguments.get("tell") else "")
+    more = "".join(f",{json.dumps(key)}:{json.dumps(value)}" for key, value in arguments.get("more", {}).items())
+    params = f'{{ {big},"message":{json.dumps(text)}{more} }}'
+    return f'{{"method":{json.dumps(method)},"params":{params}}}'
+
+
+def question(arguments):
+    """Asks, and gives back the very bytes of the answer."""
+    with lock:
+        id = f"theirs-{len(waiting)}"
+        waiting[id] = threading.Event()
+    write(f'{{"jsonrpc":"2.0","id":"{id}",{asked(arguments)[1:]}')
+    waiting[id].wait(30)
+    return next((line for line in said if f'"{id}"' in line), "nothing")
+
+
 def request(id, method, params, line):
+    if method == "initialize":
+        client.update(params)
+    if method == "logging/setLevel":
+        levels.append(params["level"])
+        return write(f'{{"jsonrpc":"2.0","id":{id},"result":{{}}}}')
+    if method in ("resources/subscribe", "resources/unsubscribe"):
+        levels.append(f"{method} {params['uri']}")
+        return write(f'{{"jsonrpc":"2.0","id":{id},"result":{{}}}}')
+    if method == "subscriptions/listen":
+        levels.append(f"{method} {json.dumps(params['notifications'], sort_keys=True)}")
+        return write(f'{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{json.dumps(params["notifications"])}}}}}')
     if method == "server/discover" and ERA == "modern":
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}},"resources":{{}},"prompts":{{}},"completions":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}')
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}},"resources":{{"subscribe":true}},"prompts":{{}},"completions":{{}},"logging":{{}}}},"ttlMs":0,"cacheScope":"private"}}}}')
     elif method == "initialize" and ERA == "legacy":
-        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}},"resources":{{}},"prompts":{{}},"completions":{{}}}},"serverInfo":{{"name":"scripted","version":"1"}}}}}}')
+        write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18","capabilities":{{"tools":{{}},"resources":{{"subscribe":true}},"prompts":{{}},"completions":{{}},"logging":{{}}}},"serverInfo":{{"name":"scripted","version":"1"}}}}}}')
     elif method == "tools/list":
         shown, more = page(params.get("cursor"))
         write(f'{{"jsonrpc":"2.0","id":{id},"result":{{"tools":[{shown}]{more}}}}}')
@@ -159,5 +231,9 @@ for line in sys.stdin:
     message = json.loads(line)
     if message.get("method") == "notifications/cancelled":
         cancelled.add(message["params"]["requestId"])
-    elif "id" in message and "method" in message:
+    elif "method" not in message:
+        said.append(line)
+        if message.get("id") in waiting:
+            waiting[message["id"]].set()
+    elif "id" in message:
         request(message["id"], message["method"], message.get("params") or {}, line)

@@ -48,7 +48,7 @@ pub use dropbear::Dropbear;
 pub use http::{HttpAnswer, HttpClient};
 pub use keys::{KeyKind, KeyPair};
 pub use machine::{free_port, kill_rounds, tools, wait_until};
-pub use mcp_http::McpHttp;
+pub use mcp_http::{Answerer, McpHttp};
 pub use mcp_stdio::McpStdio;
 pub use message::{Era, McpFailure, ToolAnswer};
 pub use namespaces::{Namespaces, in_own_network};

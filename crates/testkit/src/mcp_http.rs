@@ -23,12 +23,30 @@ pub struct McpHttp {
     next: AtomicU64,
     notifications: Mutex<Vec<Value>>,
     received: Mutex<Vec<u8>>,
+    capabilities: Value,
+    answerer: Option<Answerer>,
 }
+
+/// What a client says to a question of the server: the text of the member `result` or `error` of its answer, with its key.
+/// `None`: it does not answer.
+pub type Answerer = Box<dyn Fn(&Value) -> Option<String> + Send + Sync>;
 
 impl McpHttp {
     /// Opens as a client of that era does (`server/discover`, or `initialize` and `initialized`), with this API key.
     pub async fn connect(url: &str, key: Option<&str>, era: Era) -> Result<Self, McpFailure> {
         Self::connect_with(url, key, era, None).await
+    }
+
+    /// The same for a client that can be asked something: what it declares, and how it answers the questions of a legacy
+    /// server. A modern one is asked by results.
+    pub async fn connect_able(
+        url: &str,
+        key: Option<&str>,
+        era: Era,
+        capabilities: Value,
+        answerer: Answerer,
+    ) -> Result<Self, McpFailure> {
+        Self::begin(url, key, era, None, capabilities, Some(answerer)).await
     }
 
     /// The same over TLS.
@@ -37,6 +55,17 @@ impl McpHttp {
         key: Option<&str>,
         era: Era,
         tls: Option<Arc<ClientConfig>>,
+    ) -> Result<Self, McpFailure> {
+        Self::begin(url, key, era, tls, json!({}), None).await
+    }
+
+    async fn begin(
+        url: &str,
+        key: Option<&str>,
+        era: Era,
+        tls: Option<Arc<ClientConfig>>,
+        capabilities: Value,
+        answerer: Option<Answerer>,
     ) -> Result<Self, McpFailure> {
         let mut client = Self {
             http: HttpClient::new(url, tls),
@@ -47,11 +76,15 @@ impl McpHttp {
             next: AtomicU64::new(1),
             notifications: Mutex::new(Vec::new()),
             received: Mutex::new(Vec::new()),
+            capabilities,
+            answerer,
         };
         match era {
             Era::Modern => client.hello = client.request("server/discover", &json!({})).await?,
             Era::Legacy(version) => {
-                let body = message::request(era, 0, "initialize", &message::initialize(version));
+                let mut params = message::initialize(version);
+                params["capabilities"] = client.capabilities.clone();
+                let body = message::request(era, 0, "initialize", &params);
                 let (response, session) = client.post(&body, 0).await?;
                 (client.hello, client.session) = (response, session);
                 client.notify("notifications/initialized", &json!({})).await?;
@@ -91,7 +124,11 @@ impl McpHttp {
     /// Sends a request and waits for its result.
     pub async fn request(&self, method: &str, params: &Value) -> Result<Value, McpFailure> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let body = message::request(self.era, id, method, params);
+        let mut params = params.clone();
+        if self.era == Era::Modern {
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities.clone();
+        }
+        let body = message::request(self.era, id, method, &params);
         Ok(self.post(&body, id).await?.0)
     }
 
@@ -215,6 +252,21 @@ impl McpHttp {
         }
     }
 
+    /// Keeps what the server says, and answers it if it asks something.
+    async fn heard(&self, message: Value) -> Result<(), McpFailure> {
+        let asks = message.get("method").is_some() && message.get("id").is_some();
+        let said = self.answerer.as_ref().filter(|_| asks).and_then(|answerer| answerer(&message));
+        let id = message["id"].clone();
+        self.notifications.lock().unwrap().push(message);
+        let Some(said) = said else { return Ok(()) };
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},{said}}}"#);
+        let answer = Box::pin(self.raw(&self.headers(&Value::Null), body)).await?;
+        match answer.status {
+            202 => Ok(()),
+            status => Err(McpFailure::Http { status, body: answer.text() }),
+        }
+    }
+
     /// Reads events up to the response with this id; what comes before it is kept as a notification.
     async fn read_stream(
         &self,
@@ -236,7 +288,7 @@ impl McpHttp {
                     }
                     return Ok(message);
                 }
-                self.notifications.lock().unwrap().push(message);
+                self.heard(message).await?;
             }
         }
         Err(McpFailure::Broken("the stream ended without a response".to_owned()))

@@ -143,7 +143,8 @@ fn with_meta(era: Era, params: &Value) -> Value {
         let meta = params.entry("_meta").or_insert_with(|| Value::Object(Map::new()));
         if let Some(meta) = meta.as_object_mut() {
             meta.insert("io.modelcontextprotocol/protocolVersion".into(), era.version().into());
-            meta.insert("io.modelcontextprotocol/clientCapabilities".into(), json!({}));
+            // What the caller says that it can do stands.
+            meta.entry("io.modelcontextprotocol/clientCapabilities").or_insert_with(|| json!({}));
             meta.insert("io.modelcontextprotocol/clientInfo".into(), client_info());
         }
     }

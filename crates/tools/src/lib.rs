@@ -25,6 +25,6 @@ pub use catalogue::Catalogue;
 pub use desk::{Desk, DryRun};
 pub use offer::{CompletionOf, Offer, PromptArgument, PromptListing, ResourceListing, TemplateListing};
 pub use schema::{Field, Kind, Schema};
-pub use session::{HostRun, HostShell, Notices, SubEvents};
+pub use session::{HostRun, HostShell, Notices, PassedOn, SubEvents};
 pub use spec::{Annotations, Definition, Scene, Tool, ToolRun, ToolSpec};
 pub use upstreams::{Errand, ListOf, Listed, NoUpstreams, UpstreamHealth, UpstreamOffers, Upstreams};

@@ -60,4 +60,15 @@ pub trait Notices: Send + Sync {
     fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>);
     /// A message for who watches the client.
     fn log(&self, level: LogLevel, text: &str);
+    /// What an upstream says of a run, as its own JSON text; it goes on as it is where it is `faithful`.
+    fn pass_on(&self, told: PassedOn<'_>, faithful: bool);
+}
+
+/// What an upstream says while it runs something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PassedOn<'a> {
+    /// The parameters of a progress notification, marked for us.
+    Progress(&'a str),
+    /// The parameters of a log message of this level.
+    Log(LogLevel, &'a str),
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use broker::Standing;
-use model::{Failure, Forward, PrincipalId, Reply, ReplyKind, Thing, UpstreamName};
+use model::{Failure, Forward, Parked, PrincipalId, Reply, ReplyKind, Thing, UpstreamName};
 
 use crate::Tool;
 
@@ -100,6 +100,9 @@ pub trait Upstreams: Send + Sync {
     /// A list in which nothing is.
     fn nothing(&self, of: ListOf) -> Reply;
 
+    /// Nobody comes back to this call: it is given up at the upstream, too.
+    fn give_up(&self, parked: Parked);
+
     /// What it has beside tools; nothing while it does not run.
     fn offers(&self, upstream: UpstreamName) -> UpstreamOffers;
 
@@ -178,6 +181,8 @@ impl Upstreams for NoUpstreams {
     fn nothing(&self, _of: ListOf) -> Reply {
         Reply { json: "{}".into(), kind: ReplyKind::Done, faithful: true, says_its_type: false }
     }
+
+    fn give_up(&self, _parked: Parked) {}
 
     fn offers(&self, _upstream: UpstreamName) -> UpstreamOffers {
         UpstreamOffers::default()

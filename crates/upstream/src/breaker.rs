@@ -163,7 +163,9 @@ mod tests {
     async fn a_slow_tool_of_a_server_that_answers_others_is_not_held_against_it() {
         let breaker = Breaker::default();
         (0..100).for_each(|_| breaker.count(&Err(Fault::Slow(1)), true));
-        for other in [Fault::Cancelled, Fault::Busy, Fault::Drift, Fault::Down("x".into()), Fault::Asks] {
+        for other in
+            [Fault::Cancelled, Fault::Busy, Fault::Drift, Fault::Down("x".into()), Fault::Asks("x".into())]
+        {
             (0..STRIKES).for_each(|_| fails(&breaker, other.clone()));
         }
         assert_eq!(breaker.why(), None);

@@ -1,27 +1,34 @@
 //! What a lease permits, sent to its upstream, and what comes back.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Failure, Forward, Outcome, PrincipalId, Reply, ReplyKind, UpstreamName};
-use serde_json::json;
+use model::{Failure, Forward, NeedsInput, Outcome, PrincipalId, Question, Reply, ReplyKind, UpstreamName};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tools::{ListOf, Listed, ToolRun};
-use wire::{CallHead, Onward};
+use wire::{AskedFor, CallHead, ModernMeta, Onward};
 
+use crate::call::{Begun, NAME, Step, Stopped, carries_call, carries_state, forward};
 use crate::fault::Fault;
 use crate::keeper::Keeper;
-use crate::link::{Answered, Link, Next};
+use crate::link::{Answered, Link};
+use crate::question::{self, Refused};
 
 /// How long an upstream has for a page of a list.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Under this key of `_meta` a result says that it comes from an upstream.
-const ORIGIN: &str = "portcullis/origin";
+/// Questions that one result may ask.
+const QUESTIONS: usize = 16;
+/// The longest state that comes with them, in bytes: sealed, it goes through the client.
+const STATE: usize = 32 * 1024;
+/// The error of legacy upstreams that wants a page opened.
+const OPEN_A_PAGE: i64 = -32042;
 
-/// Sends what the run's lease permits as a request of this method, and waits for its answer.
+/// Sends what the run's lease permits as a request of this method, and waits for its answer: or goes on with a call that
+/// waited for its client.
 pub(crate) async fn exchange(
     keeper: &Keeper,
     run: &ToolRun<'_>,
@@ -33,61 +40,81 @@ pub(crate) async fn exchange(
     if !run.lease.standing().is_some_and(|standing| Arc::ptr_eq(standing, link.standing())) {
         return Err(failed(Fault::Restarted));
     }
-    let who = &run.lease.intended().permit().principal().id;
-    let _place = keeper.places().take(who, Instant::now()).map_err(failed)?;
+    let begun = Begun::new(keeper, run).map_err(failed)?;
     run.lease.start();
-    let (reply, asks) = send(keeper, &link, run, method, own_name).await.map_err(failed)?;
-    if asks {
-        return Err(failed(Fault::Asks));
-    }
-    let reply = with_origin(reply, keeper.name()).map_err(failed)?;
-    Ok(Outcome { reply: Some(reply), ..Outcome::default() })
+    let heard = link.heard();
+    let going = async {
+        let mut call = begun.send(keeper, run, &link, method, own_name).await?;
+        let step = call.go_on(keeper, run).await?;
+        Ok((call, step))
+    };
+    let bounded = tokio::time::timeout(run.timeout, going);
+    let went = match run.cancel.run_until_cancelled(bounded).await {
+        None => Err(Stopped::Upstream(Fault::Cancelled)),
+        Some(Err(_)) => Err(Stopped::Upstream(Fault::Slow(run.timeout.as_secs()))),
+        Some(Ok(went)) => went,
+    };
+    let answered = match went {
+        Ok((_, Step::Answered(answered))) => Ok(answered),
+        Ok((call, Step::Asks(question))) => {
+            let parked = call.park(keeper, run);
+            let questions = BTreeMap::from([(NAME.to_owned(), Question::Theirs(question))]);
+            let needs = NeedsInput { questions, carried: parked.map(carries_call), parked };
+            return Ok(Outcome { needs: Some(needs), ..Outcome::default() });
+        }
+        Err(Stopped::Upstream(fault)) => Err(fault),
+        Err(Stopped::Ours(failure)) => return Err(failure),
+    };
+    settle(keeper, run, judged(keeper, &link, answered, heard).map_err(failed)?).await
 }
 
-/// Says whose words a result is, where it comes among those of others: in `_meta`, where nothing else of it changes.
-fn with_origin(reply: Reply, upstream: UpstreamName) -> Result<Reply, Fault> {
+/// What an answer is: an answer, or questions of a modern upstream.
+async fn settle(keeper: &Keeper, run: &ToolRun<'_>, answered: Answered) -> Result<Outcome, Failure> {
+    let failed = |fault: Fault| fault.of_call(keeper.name());
+    let forward = forward(run).map_err(failed)?;
+    let (reply, asks) = reply(answered, forward.faithful).map_err(failed)?;
+    let needs = if asks { Some(needs(keeper, run, &reply).await?) } else { None };
+    let pages = forward.abilities.both(keeper.settings().client_requests).page;
+    if reply.kind == ReplyKind::ProtocolError(OPEN_A_PAGE) && !pages {
+        let why = "it wants a page opened";
+        question::record(
+            run,
+            why,
+            Some(&Refused { code: 0, why: "`client_requests`, or the client".to_owned() }),
+        )
+        .await?;
+        return Err(failed(Fault::Asks(why.to_owned())));
+    }
+    let reply = marked(reply, keeper.name()).map_err(failed)?;
+    Ok(Outcome { reply: Some(reply), needs, ..Outcome::default() })
+}
+
+/// The questions of a result. One that may not be asked makes all of it void, since there is no other answer to it.
+async fn needs(keeper: &Keeper, run: &ToolRun<'_>, reply: &Reply) -> Result<NeedsInput, Failure> {
+    let failed = |fault: Fault| fault.of_call(keeper.name());
+    let asked = AskedFor::read(&reply.json);
+    let AskedFor { questions: written, state } =
+        asked.ok_or_else(|| failed(Fault::Protocol("with questions that are none")))?;
+    if written.len() > QUESTIONS || state.as_ref().is_some_and(|state| state.len() > STATE) {
+        return Err(failed(Fault::Asks("more than a client can be asked at once".to_owned())));
+    }
+    let mut questions = BTreeMap::new();
+    for (name, method, params) in written {
+        let judged = question::judge(keeper, run, &method, params);
+        let shown: String = method.chars().take(60).flat_map(char::escape_default).collect();
+        question::record(run, &shown, judged.as_ref().err()).await?;
+        let question = judged.map_err(|Refused { why, .. }| failed(Fault::Asks(why)))?;
+        questions.insert(name.into_owned(), Question::Theirs(question));
+    }
+    Ok(NeedsInput { questions, carried: Some(carries_state(state)), parked: None })
+}
+
+/// Says whose words a result is, where it comes among those of others.
+fn marked(reply: Reply, upstream: UpstreamName) -> Result<Reply, Fault> {
     if reply.faithful || matches!(reply.kind, ReplyKind::ProtocolError(_)) {
         return Ok(reply);
     }
-    let origin = json!({ "upstream": upstream.as_str(), "trusted": false }).to_string();
-    let json = wire::with_meta(&reply.json, ORIGIN, &origin);
-    let json = json.map_err(|_| Fault::Protocol("with a result whose `_meta` is none"))?;
-    Ok(Reply { json: json.into(), ..reply })
-}
-
-/// Sends the request and waits for its answer, for as long as the run may take.
-async fn send(
-    keeper: &Keeper,
-    link: &Link,
-    run: &ToolRun<'_>,
-    method: &'static str,
-    own_name: &str,
-) -> Result<(Reply, bool), Fault> {
-    let action = run.lease.action();
-    let forward = action.forward.as_ref().ok_or(Fault::Protocol("nothing, for nothing was sent"))?;
-    let name = (!forward.faithful).then_some(own_name);
-    let modern = keeper.modern();
-    let asked = link.ask(method, wire::wants_progress(&forward.params), |progress| {
-        wire::send_on(&forward.params, &Onward { name, progress, modern })
-    });
-    let waited = async {
-        let asked = asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
-        let mut asked = asked?;
-        loop {
-            match asked.next().await {
-                Next::Answer(answered) => return answered,
-                Next::Progress(said) => run.notices.progress(said.done, said.total, said.message.as_deref()),
-            }
-        }
-    };
-    let heard = link.heard();
-    let bounded = tokio::time::timeout(run.timeout, waited);
-    let answered = match run.cancel.run_until_cancelled(bounded).await {
-        None => Err(Fault::Cancelled),
-        Some(Err(_)) => Err(Fault::Slow(run.timeout.as_secs())),
-        Some(Ok(answered)) => answered,
-    };
-    judged(keeper, link, answered, heard).and_then(|answered| reply(answered, forward.faithful))
+    Ok(Reply { json: question::with_origin(&reply.json, upstream)?.into(), ..reply })
 }
 
 /// What came of a request, as it counts for whether the next are sent. Who has ended is not held to be failing.
@@ -131,9 +158,9 @@ pub(crate) async fn list(
     let (method, list, name) = words(of);
     let link = keeper.link()?;
     let _place = keeper.places().take(who, Instant::now())?;
-    let modern = keeper.modern();
-    let asked = link.ask(method, false, |progress| {
-        wire::send_on(&forward.params, &Onward { name: None, progress, modern })
+    let modern = keeper.modern().map(ModernMeta::silent);
+    let asked = link.ask(method, true, |progress| {
+        wire::send_on(&forward.params, &Onward { name: None, progress, modern, input: None })
     });
     let waited = async {
         let asked = asked.await.map_err(|_| Fault::Protocol("nothing, for the parameters are no object"))?;
@@ -145,7 +172,7 @@ pub(crate) async fn list(
     let answered = judged(keeper, &link, answered, heard)?;
     let (mut reply, asks) = reply(answered, forward.faithful)?;
     if asks {
-        return Err(Fault::Asks);
+        return Err(Fault::Asks("nobody is asked for a list".to_owned()));
     }
     if reply.kind == ReplyKind::Done {
         let shown = wire::only_listed(&reply.json, list, name, keep);

@@ -34,8 +34,10 @@ pub(crate) enum Fault {
     Refused(String),
     /// The tool's definition is not one that was accepted.
     Drift,
-    /// It asks its client something, which is not let through.
-    Asks,
+    /// It asks its client what it may not, for this reason.
+    Asks(String),
+    /// What the client comes back to waits no more.
+    Forgotten,
 }
 
 impl Fault {
@@ -95,10 +97,17 @@ impl Fault {
                     "nothing was sent; an operator looks at it with `portcullis upstream diff {upstream}`"
                 ))
             }
-            Self::Asks => {
-                let text = format!("the upstream `{upstream}` asks its client something, which it may not");
-                Failure::new(ErrorCode::TargetProtocol, text)
-                    .with_hint("`client_requests` of the upstream would have to allow it")
+            Self::Asks(why) => {
+                let text = format!("the upstream `{upstream}` asks its client what it may not: {why}");
+                Failure::new(ErrorCode::TargetProtocol, text).with_hint(unknown)
+            }
+            Self::Forgotten => {
+                let text = format!(
+                    "the call at the upstream `{upstream}` that asked does not wait for an answer any more"
+                );
+                Failure::new(ErrorCode::InputState, text).with_hint(
+                    "it is given up there, whether something of it was carried out is not known; make the call again without `requestState` and `inputResponses`",
+                )
             }
         }
     }
@@ -118,7 +127,8 @@ impl Fault {
             | Self::OverRate { .. }
             | Self::Cancelled
             | Self::Drift
-            | Self::Asks => "it is not ready".to_owned(),
+            | Self::Asks(_)
+            | Self::Forgotten => "it is not ready".to_owned(),
         }
     }
 

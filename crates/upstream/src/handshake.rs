@@ -1,7 +1,9 @@
 //! The first words with an upstream: which protocol it speaks, and which tools it has.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use model::Abilities;
 use serde_json::value::RawValue;
 use wire::{ProtocolVersion, TheirCapabilities, ToolsPage};
 
@@ -21,7 +23,10 @@ const DEFINITION: usize = 256 * 1024;
 
 /// Which protocol the upstream speaks: the modern one, or the legacy version that a handshake ends in. And what it says
 /// it has.
-pub(crate) async fn shake(link: &Link) -> Result<(ProtocolVersion, TheirCapabilities), Fault> {
+pub(crate) async fn shake(
+    link: &Arc<Link>,
+    abilities: Abilities,
+) -> Result<(ProtocolVersion, TheirCapabilities), Fault> {
     let discover = wire::discover_params(wire::LATEST);
     let discovered = match link.request("server/discover", discover, DISCOVER).await {
         Ok(answer) => result(answer).ok().and_then(|result| {
@@ -33,7 +38,7 @@ pub(crate) async fn shake(link: &Link) -> Result<(ProtocolVersion, TheirCapabili
     if let Some(discovered) = discovered {
         return Ok(discovered);
     }
-    let answer = link.request("initialize", wire::initialize_params(), PATIENCE).await?;
+    let answer = link.request("initialize", wire::initialize_params(abilities), PATIENCE).await?;
     let result = result(answer)?;
     let version =
         wire::read_initialized(&result).ok_or(Fault::Protocol("with a version that is not spoken here"))?;
@@ -42,7 +47,7 @@ pub(crate) async fn shake(link: &Link) -> Result<(ProtocolVersion, TheirCapabili
 }
 
 /// Every tool that it lists, in its order, as it wrote them down.
-pub(crate) async fn list(link: &Link, version: ProtocolVersion) -> Result<Vec<Box<RawValue>>, Fault> {
+pub(crate) async fn list(link: &Arc<Link>, version: ProtocolVersion) -> Result<Vec<Box<RawValue>>, Fault> {
     let modern = (version.era() == wire::Era::Modern).then_some(version);
     let (mut tools, mut cursor) = (Vec::new(), None::<String>);
     for _ in 0..PAGES {

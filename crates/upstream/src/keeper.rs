@@ -24,6 +24,7 @@ use crate::judge::Seen;
 use crate::link::{self, Carrier, Link};
 use crate::measure;
 use crate::offer::Offer;
+use crate::parking::Parking;
 use crate::pins::PinBook;
 use crate::places::Places;
 use crate::restart::Restart;
@@ -51,11 +52,12 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// One upstream.
 pub(crate) struct Keeper {
     settings: UpstreamSettings,
-    places: Places,
+    places: Arc<Places>,
     breaker: Breaker,
     calls: measure::Calls,
     /// Whether it was last reached as a server with two endpoints.
     two_endpoints: Arc<AtomicBool>,
+    parking: Arc<Parking>,
     running: ArcSwapOption<Running>,
     offer: ArcSwap<Offer>,
     seen: Mutex<Seen>,
@@ -87,10 +89,11 @@ pub(crate) struct Around {
 impl Keeper {
     pub(crate) fn new(settings: UpstreamSettings) -> Arc<Self> {
         Arc::new(Self {
-            places: Places::new(settings.load),
+            places: Arc::new(Places::new(settings.load)),
             breaker: Breaker::default(),
             calls: measure::Calls::default(),
             two_endpoints: Arc::default(),
+            parking: Arc::default(),
             running: ArcSwapOption::empty(),
             offer: ArcSwap::default(),
             seen: Mutex::default(),
@@ -149,7 +152,7 @@ impl Keeper {
         fault.of_call(self.name())
     }
 
-    pub(crate) fn places(&self) -> &Places {
+    pub(crate) fn places(&self) -> &Arc<Places> {
         &self.places
     }
 
@@ -159,6 +162,11 @@ impl Keeper {
 
     pub(crate) fn calls(&self) -> &measure::Calls {
         &self.calls
+    }
+
+    /// Its calls that wait for their clients.
+    pub(crate) fn parking(&self) -> &Arc<Parking> {
+        &self.parking
     }
 
     /// Why it cannot be used, if it cannot.
@@ -264,7 +272,8 @@ impl Keeper {
         broker: &Arc<Broker>,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         let (remote, standing, orders) =
-            Remote::new(self.name(), settings, broker, &self.two_endpoints).await?;
+            Remote::new(self.name(), settings, self.settings.client_requests, broker, &self.two_endpoints)
+                .await?;
         let (link, messages) =
             Link::new(self.name(), standing, Some(Arc::clone(&remote) as Arc<dyn Carrier>));
         let serving = tokio::spawn(remote.run(Arc::clone(&link), messages, orders));
@@ -317,6 +326,7 @@ impl Keeper {
         self.running.store(None);
         measure::up(self.name(), false);
         link.end();
+        self.parking.clear();
         match program {
             Some(program) => {
                 serving.0.abort();
@@ -336,7 +346,7 @@ impl Keeper {
     /// Learns what it offers, and follows its changes. Returns only when it is of no use.
     async fn use_it(self: &Arc<Self>, around: &Around, link: &Arc<Link>) -> String {
         let ready = async {
-            let (version, has) = shake(link).await?;
+            let (version, has) = shake(link, self.settings.client_requests).await?;
             Ok::<_, Fault>((version, has, list(link, version).await?))
         };
         let (version, has, listed) = match ready.await {
@@ -360,6 +370,10 @@ impl Keeper {
             let paused = tokio::select! {
                 paused = self.breaker.opened() => Some(paused),
                 () = link.relist.notified() => None,
+                () = link.strayed.notified() => {
+                    self.tell_strays(around, link).await;
+                    continue;
+                }
             };
             if let Some(paused) = paused {
                 match self.recover(around, link, version, paused).await {
@@ -378,6 +392,19 @@ impl Keeper {
             if let Err(why) = judged {
                 return why;
             }
+        }
+    }
+
+    /// Records what it asked that belongs to no call.
+    async fn tell_strays(&self, around: &Around, link: &Link) {
+        for method in link.take_strays() {
+            tracing::warn!(upstream = %self.name(), method, "it asks what belongs to no call, and is refused");
+            let fields = Map::from_iter([
+                ("decision".to_owned(), json!("denied")),
+                ("reason".to_owned(), json!(format!("`{method}` belongs to no call"))),
+            ]);
+            // It is refused whatever becomes of the record.
+            let _ = around.ledger.record("upstream_asked", self.name(), fields).await;
         }
     }
 

@@ -1,10 +1,12 @@
 //! Third-party MCP servers: each is started, watched and asked; its tools are tools like ours.
 //!
 //! Begin at `upstreams.rs` (all of them), then `keeper.rs` (how one is kept alive), `link.rs` (requests and their answers over
-//! one start of it; `child.rs` and `http/` carry them; `launch/` confines programs), `tool.rs` (its tools in the pipeline),
-//! `judge.rs` (which of them are offered), `places.rs` and `breaker.rs` (which calls are sent). What they say is hostile until the guard has seen it.
+//! one start of it; `child.rs` and `http/` carry them; `launch/` confines programs), `tool.rs` (its tools in the pipeline), `call.rs` (a call, also
+//! while its client is asked), `judge.rs` (which of them are offered), `places.rs` and `breaker.rs` (which calls are sent).
+//! What they say is hostile until the guard has seen it.
 
 mod breaker;
+mod call;
 mod child;
 mod environment;
 mod errand;
@@ -19,8 +21,10 @@ mod lines;
 mod link;
 mod measure;
 mod offer;
+mod parking;
 mod pins;
 mod places;
+mod question;
 mod recover;
 mod restart;
 mod review;

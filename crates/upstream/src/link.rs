@@ -9,11 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use broker::Standing;
-use model::UpstreamName;
+use model::{LogLevel, Said, UpstreamName};
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wire::{Message, ProgressSaid, ScanLimits};
+use wire::{Message, RequestId, ScanLimits};
 
 use crate::fault::Fault;
 use crate::lines::{Line, Lines};
@@ -22,8 +24,18 @@ use crate::lines::{Line, Lines};
 pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
 /// Messages that wait for a program that does not read.
 const WAITING: usize = 64;
-/// Progress that waits for a call; more is left out.
-const PROGRESS: usize = 16;
+/// What waits for a call to hear it; more is left out.
+const TOLD: usize = 64;
+/// For so long after a call was given up, what is said on no stream of its own could still be about that one.
+const ECHO: Duration = Duration::from_secs(120);
+/// Questions that belong to no call and are recorded, of one start.
+const STRAYS: usize = 16;
+/// How long an upstream has to take another level.
+const LEVEL: Duration = Duration::from_secs(10);
+/// Why a question at the wrong time is refused.
+const NOT_ASKED: &str = "the client of this call is asked nothing";
+/// The number of a request that is nobody's call: what is said on its stream is of no call in particular.
+pub(crate) const NO_CALL: u64 = 0;
 /// Lines that are no messages, before the start is given up: some programs greet, none goes on for ever.
 pub(crate) const GARBAGE: usize = 100;
 
@@ -37,6 +49,13 @@ pub(crate) struct Link {
     next: AtomicU64,
     heard: AtomicU64,
     standing: Arc<Standing>,
+    /// Until when something that is said could be about a call that was given up.
+    echoes: Mutex<Option<Instant>>,
+    /// The level from which on a legacy upstream was asked to tell.
+    level: tokio::sync::Mutex<Option<LogLevel>>,
+    strays: Mutex<Strays>,
+    /// There are strays that were not looked at.
+    pub(crate) strayed: Notify,
     /// Its tools are not what they were.
     pub(crate) relist: Notify,
     /// Cancelled when it is over: the program has ended, or nothing more is sent to it.
@@ -46,15 +65,23 @@ pub(crate) struct Link {
 /// Carries a message to an upstream for whoever waits for its answer, and brings that to the link.
 pub(crate) trait Carrier: Send + Sync {
     /// Carries one. Dropped before its end, the message is given up.
-    fn carry<'l>(&'l self, link: &'l Link, message: Vec<u8>) -> Carried<'l>;
+    fn carry(self: Arc<Self>, link: Arc<Link>, message: Vec<u8>) -> Carried;
 }
 
 /// A message on its way.
-pub(crate) type Carried<'l> = Pin<Box<dyn Future<Output = ()> + Send + 'l>>;
+pub(crate) type Carried = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Waiting {
     answer: oneshot::Sender<Result<Answered, Fault>>,
-    progress: Option<mpsc::Sender<Progress>>,
+    /// Where what it says meanwhile goes; requests of our own hear nothing.
+    told: Option<mpsc::Sender<Told>>,
+}
+
+/// Questions that belong to no call.
+#[derive(Default)]
+struct Strays {
+    count: usize,
+    new: Vec<String>,
 }
 
 /// What became of something that an upstream said.
@@ -76,21 +103,35 @@ pub(crate) struct Answered {
     pub(crate) is_error: bool,
 }
 
-/// How far a call is.
-pub(crate) struct Progress {
-    pub(crate) done: f64,
-    pub(crate) total: Option<f64>,
-    pub(crate) message: Option<String>,
+/// What an upstream says of a call while it has it.
+pub(crate) enum Told {
+    /// How far it is: the parameters of the notification.
+    Progress(Box<str>),
+    /// A log message: its level and its parameters.
+    Log(LogLevel, Box<str>),
+    /// It asks something back.
+    Question(Question),
+}
+
+/// A request of an upstream.
+pub(crate) struct Question {
+    id: Box<RawValue>,
+    /// Its method.
+    pub(crate) method: String,
+    /// Its parameters.
+    pub(crate) params: Box<str>,
 }
 
 /// A request under way. Dropped before its answer, it is given up: the upstream is told.
-pub(crate) struct Asked<'l> {
-    link: &'l Link,
+pub(crate) struct Asked {
+    link: Arc<Link>,
     id: u64,
     answer: oneshot::Receiver<Result<Answered, Fault>>,
-    progress: mpsc::Receiver<Progress>,
+    told: mpsc::Receiver<Told>,
+    /// Whether a client wants it, so that something could be said of it.
+    heard: bool,
     /// The request, while it is carried.
-    carried: Option<Carried<'l>>,
+    carried: Option<Carried>,
     done: bool,
 }
 
@@ -110,6 +151,10 @@ impl Link {
             next: AtomicU64::new(1),
             heard: AtomicU64::new(0),
             standing,
+            echoes: Mutex::default(),
+            level: tokio::sync::Mutex::default(),
+            strays: Mutex::default(),
+            strayed: Notify::new(),
             relist: Notify::new(),
             over: CancellationToken::new(),
         };
@@ -126,25 +171,26 @@ impl Link {
         self.heard.load(Ordering::Relaxed)
     }
 
-    /// Sends a request, whose parameters are made for its number.
+    /// Sends a request, whose parameters are made for its number. `heard`: a client wants it, and hears what is said of it.
     pub(crate) async fn ask<E>(
-        &self,
+        self: &Arc<Self>,
         method: &str,
-        wants_progress: bool,
+        heard: bool,
         params: impl FnOnce(u64) -> Result<String, E>,
-    ) -> Result<Result<Asked<'_>, Fault>, E> {
+    ) -> Result<Result<Asked, Fault>, E> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let message = wire::write_request(id, method, &params(id)?);
         let (answer, answered) = oneshot::channel();
-        let (told, progress) = mpsc::channel(PROGRESS);
-        lock(&self.waiting).insert(id, Waiting { answer, progress: wants_progress.then_some(told) });
-        let mut asked = Asked { link: self, id, answer: answered, progress, carried: None, done: false };
+        let (tell, told) = mpsc::channel(TOLD);
+        lock(&self.waiting).insert(id, Waiting { answer, told: heard.then_some(tell) });
+        let link = Arc::clone(self);
+        let mut asked = Asked { link, id, answer: answered, told, heard, carried: None, done: false };
         // After the entry: from here on its end is seen by whoever ends all of them.
         if self.over.is_cancelled() {
             return Ok(Err(asked.ended_before()));
         }
         if let Some(carrier) = &self.carrier {
-            asked.carried = Some(carrier.carry(self, message));
+            asked.carried = Some(Arc::clone(carrier).carry(Arc::clone(self), message));
             return Ok(Ok(asked));
         }
         match self.out.send(message).await {
@@ -155,7 +201,7 @@ impl Link {
 
     /// Sends a request of our own and waits for its result, not longer than this.
     pub(crate) async fn request(
-        &self,
+        self: &Arc<Self>,
         method: &str,
         params: String,
         limit: Duration,
@@ -169,9 +215,9 @@ impl Link {
     }
 
     /// Sends what wants no answer.
-    pub(crate) async fn tell(&self, message: Vec<u8>) -> Result<(), Fault> {
+    pub(crate) async fn tell(self: &Arc<Self>, message: Vec<u8>) -> Result<(), Fault> {
         if let Some(carrier) = &self.carrier {
-            carrier.carry(self, message).await;
+            Arc::clone(carrier).carry(Arc::clone(self), message).await;
             return Ok(());
         }
         self.out.send(message).await.map_err(|_| Fault::Ended)
@@ -211,8 +257,8 @@ impl Link {
         }
         match parsed {
             Ok(Message::Response(response)) => return self.answered(&response, to),
-            Ok(Message::Notification(notification)) => self.told(&notification),
-            Ok(Message::Request(request)) => self.asked(&request),
+            Ok(Message::Notification(notification)) => self.told(&notification, to),
+            Ok(Message::Request(request)) => self.asked(&request, to),
             Err(refusal) => {
                 tracing::warn!(upstream = %self.upstream, error = ?refusal.error, "what it said is no message, and is left out");
                 return Taken::Garbage;
@@ -249,49 +295,140 @@ impl Link {
         Taken::Message
     }
 
-    fn told(&self, notification: &wire::Notification<'_>) {
+    fn told(&self, notification: &wire::Notification<'_>, to: Option<u64>) {
+        let params = notification.raw_params();
         match &*notification.method {
             "notifications/tools/list_changed" => self.relist.notify_one(),
             "notifications/progress" => {
-                let Some(said) = notification.raw_params().and_then(ProgressSaid::read) else { return };
-                let ProgressSaid { progress_token, progress, total, message } = said;
-                if let Some(waiting) = lock(&self.waiting).get(&progress_token)
-                    && let Some(told) = &waiting.progress
+                let Some((params, of)) = params.and_then(|params| Some((params, wire::progress_of(params)?)))
+                else {
+                    return;
+                };
+                // On the stream of one call nothing is said of another.
+                if to.is_none_or(|to| to == of || to == NO_CALL)
+                    && let Some(told) = lock(&self.waiting).get(&of).and_then(|waiting| waiting.told.as_ref())
                 {
-                    let message = message.map(std::borrow::Cow::into_owned);
-                    let _ = told.try_send(Progress { done: progress, total, message });
+                    let _ = told.try_send(Told::Progress(params.get().into()));
+                }
+            }
+            "notifications/message" => {
+                let Some((params, level)) = params.and_then(|params| Some((params, wire::level_of(params)?)))
+                else {
+                    return;
+                };
+                if let Some(told) = self.hearer(to) {
+                    let _ = told.try_send(Told::Log(level, params.get().into()));
                 }
             }
             _ => {}
         }
     }
 
-    /// What it asks us is answered by us: no client of ours can be asked anything.
-    fn asked(&self, request: &wire::Request<'_>) {
-        let answer = match &*request.method {
-            "ping" => wire::write_pong(request.id),
-            _ => wire::write_not_offered(request.id),
+    /// A request of the upstream is put to the call that it belongs to, or refused.
+    fn asked(&self, request: &wire::Request<'_>, to: Option<u64>) {
+        if request.method == "ping" {
+            let _ = self.out.try_send(wire::write_pong(request.id));
+            return;
+        }
+        let question = Question {
+            id: request.id.to_owned_json(),
+            method: request.method.clone().into_owned(),
+            params: request.raw_params().map_or("{}", RawValue::get).into(),
         };
-        let _ = self.out.try_send(answer);
-    }
-}
-
-impl Asked<'_> {
-    /// Waits for the answer.
-    pub(crate) async fn answer(mut self) -> Result<Answered, Fault> {
-        loop {
-            if let Next::Answer(answered) = self.next().await {
-                return answered;
+        let Some(hearer) = self.hearer(to) else {
+            let why = "it cannot be told which call this belongs to, so nobody is asked";
+            self.refuse(&question, wire::code::METHOD_NOT_FOUND, why);
+            self.stray(&question);
+            return;
+        };
+        if let Err(error) = hearer.try_send(Told::Question(question)) {
+            let (mpsc::error::TrySendError::Full(told) | mpsc::error::TrySendError::Closed(told)) = error;
+            if let Told::Question(question) = told {
+                self.refuse(&question, wire::code::INTERNAL, "nobody can be asked any more");
             }
         }
     }
 
-    /// Waits for the answer or for progress, whichever comes first.
+    /// Whoever hears what is said, if it is sure which call that is about: the one on whose stream it is said. Where streams
+    /// are not told apart it is the only one that there is, if none was given up lately that could still say something.
+    fn hearer(&self, to: Option<u64>) -> Option<mpsc::Sender<Told>> {
+        let waiting = lock(&self.waiting);
+        if let Some(to) = to.filter(|to| *to != NO_CALL) {
+            return waiting.get(&to)?.told.clone();
+        }
+        if lock(&self.echoes).is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let mut heard = waiting.values().filter_map(|waiting| waiting.told.as_ref());
+        match (heard.next(), heard.next()) {
+            (Some(only), None) => Some(only.clone()),
+            (Some(_), Some(_)) | (None, _) => None,
+        }
+    }
+
+    fn stray(&self, question: &Question) {
+        let mut strays = lock(&self.strays);
+        strays.count += 1;
+        if strays.count <= STRAYS {
+            strays.new.push(question.shown());
+            self.strayed.notify_one();
+        }
+    }
+
+    /// Methods of questions that belong to no call, since they were asked for last.
+    pub(crate) fn take_strays(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.strays).new)
+    }
+
+    /// Answers a question of the upstream.
+    pub(crate) async fn answer(self: &Arc<Self>, question: &Question, said: &Said) -> Result<(), Fault> {
+        self.tell(wire::write_said(RequestId::from_owned(&question.id), said)).await
+    }
+
+    /// Answers a question that nobody is asked.
+    pub(crate) fn refuse(&self, question: &Question, code: i32, why: &str) {
+        // An upstream that does not read is not waited for.
+        let _ = self.out.try_send(wire::write_refused(RequestId::from_owned(&question.id), code, why));
+    }
+
+    /// Sees to it that a legacy upstream tells from this level on. It is never told to say less: others may want it.
+    pub(crate) async fn tell_from(self: &Arc<Self>, level: LogLevel) {
+        let mut set = self.level.lock().await;
+        if set.is_none_or(|set| level < set) {
+            // One that does not take it says what it says.
+            let _ = self.request("logging/setLevel", wire::level_params(level), LEVEL).await;
+            *set = Some(level);
+        }
+    }
+}
+
+impl Question {
+    /// Its method, for people.
+    pub(crate) fn shown(&self) -> String {
+        self.method.chars().take(60).flat_map(char::escape_default).collect()
+    }
+}
+
+impl Asked {
+    /// Waits for the answer, and hears nothing else.
+    pub(crate) async fn answer(mut self) -> Result<Answered, Fault> {
+        loop {
+            match self.next().await {
+                Next::Answer(answered) => return answered,
+                Next::Told(Told::Question(question)) => {
+                    self.link.refuse(&question, wire::code::METHOD_NOT_FOUND, NOT_ASKED);
+                }
+                Next::Told(Told::Progress(_) | Told::Log(..)) => {}
+            }
+        }
+    }
+
+    /// Waits for the answer or for what is said before, whichever comes first.
     pub(crate) async fn next(&mut self) -> Next {
         loop {
             tokio::select! {
                 biased;
-                Some(progress) = self.progress.recv() => return Next::Progress(progress),
+                Some(told) = self.told.recv() => return Next::Told(told),
                 answered = &mut self.answer => {
                     self.done = true;
                     return Next::Answer(answered.unwrap_or(Err(Fault::Ended)));
@@ -310,7 +447,7 @@ impl Asked<'_> {
 }
 
 /// Ends when the message has been carried; never, when there is none.
-async fn carried(message: &mut Option<Carried<'_>>) {
+async fn carried(message: &mut Option<Carried>) {
     match message {
         Some(message) => message.await,
         None => std::future::pending().await,
@@ -319,15 +456,25 @@ async fn carried(message: &mut Option<Carried<'_>>) {
 
 /// What came of a request.
 pub(crate) enum Next {
-    Progress(Progress),
+    Told(Told),
     Answer(Result<Answered, Fault>),
 }
 
-impl Drop for Asked<'_> {
+impl Drop for Asked {
     fn drop(&mut self) {
         if !self.done && lock(&self.link.waiting).remove(&self.id).is_some() {
+            if self.heard {
+                *lock(&self.link.echoes) = Some(Instant::now() + ECHO);
+            }
             // A program that does not read is not waited for.
             let _ = self.link.out.try_send(wire::write_cancelled(self.id));
+        }
+        // It may wait for an answer before it does anything else.
+        self.told.close();
+        while let Ok(told) = self.told.try_recv() {
+            if let Told::Question(question) = told {
+                self.link.refuse(&question, wire::code::METHOD_NOT_FOUND, NOT_ASKED);
+            }
         }
     }
 }

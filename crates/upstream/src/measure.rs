@@ -39,7 +39,7 @@ pub(crate) fn refused(upstream: UpstreamName, fault: &Fault) {
         Fault::Drift => "drift",
         Fault::Down(_) | Fault::Restarted => "down",
         Fault::Ended | Fault::Slow(_) | Fault::Cancelled => return,
-        Fault::Protocol(_) | Fault::Refused(_) | Fault::Asks => return,
+        Fault::Protocol(_) | Fault::Refused(_) | Fault::Asks(_) | Fault::Forgotten => return,
     };
     counter!("portcullis_upstream_refused_total", "upstream" => upstream.to_string(), "cause" => cause)
         .increment(1);

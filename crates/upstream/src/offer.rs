@@ -241,6 +241,7 @@ mod tests {
             timeout: None,
             load: crate::Load { concurrent: 1, of_one_principal: 1, per_minute: None },
             pin: crate::Pinning::Off,
+            client_requests: model::Abilities::default(),
             required: false,
         }
     }

@@ -1,7 +1,7 @@
 //! How many calls an upstream may have under way, of all principals and of one, and how many in a minute.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::PrincipalId;
 use tokio::time::Instant;
@@ -30,8 +30,8 @@ struct Bucket {
 }
 
 /// A call's place, until it is dropped.
-pub(crate) struct Place<'p> {
-    places: &'p Places,
+pub(crate) struct Place {
+    places: Arc<Places>,
     who: PrincipalId,
 }
 
@@ -41,7 +41,7 @@ impl Places {
     }
 
     /// A place for a call of this principal, and one call off the minute. Nothing is taken where it is refused.
-    pub(crate) fn take(&self, who: &PrincipalId, now: Instant) -> Result<Place<'_>, Fault> {
+    pub(crate) fn take(self: &Arc<Self>, who: &PrincipalId, now: Instant) -> Result<Place, Fault> {
         let mut taken = self.taken();
         let own = taken.each.get(who).copied().unwrap_or_default();
         if own >= self.load.of_one_principal {
@@ -56,7 +56,8 @@ impl Places {
         }
         taken.all += 1;
         taken.each.insert(who.clone(), own + 1);
-        Ok(Place { places: self, who: who.clone() })
+        drop(taken);
+        Ok(Place { places: Arc::clone(self), who: who.clone() })
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -79,7 +80,7 @@ impl Bucket {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.all = taken.all.saturating_sub(1);
@@ -92,6 +93,7 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use model::PrincipalId;
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn one_principal_never_takes_the_places_of_all() {
-        let places = Places::new(Load { concurrent: 3, of_one_principal: 2, per_minute: None });
+        let places = Arc::new(Places::new(Load { concurrent: 3, of_one_principal: 2, per_minute: None }));
         let (a, b) = (who("a"), who("b"));
         let first = places.take(&a, now()).ok().unwrap();
         let _second = places.take(&a, now()).ok().unwrap();
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_minutes_calls_are_for_all_and_come_back_with_time() {
-        let places = Places::new(Load { concurrent: 9, of_one_principal: 9, per_minute: Some(6) });
+        let places = Arc::new(Places::new(Load { concurrent: 9, of_one_principal: 9, per_minute: Some(6) }));
         let start = now();
         for n in 0..6 {
             assert!(places.take(&who(&format!("p{n}")), start).is_ok());
@@ -139,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_for_want_of_a_place_costs_no_call_of_the_minute() {
-        let places = Places::new(Load { concurrent: 1, of_one_principal: 1, per_minute: Some(2) });
+        let places = Arc::new(Places::new(Load { concurrent: 1, of_one_principal: 1, per_minute: Some(2) }));
         let start = now();
         let held = places.take(&who("a"), start).ok().unwrap();
         assert_eq!(places.take(&who("a"), start).err(), Some(Fault::Share(1)));

@@ -64,7 +64,7 @@ impl Keeper {
 }
 
 /// Asks whether it is there. An error is an answer.
-async fn ask(link: &Link, version: ProtocolVersion) -> Result<(), Fault> {
+async fn ask(link: &Arc<Link>, version: ProtocolVersion) -> Result<(), Fault> {
     let (method, params) = match version.era() {
         Era::Legacy => ("ping", "{}".to_owned()),
         Era::Modern => ("server/discover", wire::discover_params(version)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use model::{SecretLocation, Tier, UpstreamName};
+use model::{Abilities, SecretLocation, Tier, UpstreamName};
 
 use crate::pins::Pinning;
 use crate::sandbox::{Confinement, Machine, SandboxSettings};
@@ -27,6 +27,8 @@ pub struct UpstreamSettings {
     pub load: Load,
     /// What becomes of tools whose definitions nobody accepted.
     pub pin: Pinning,
+    /// What it may ask clients.
+    pub client_requests: Abilities,
     /// Whether the gateway is unhealthy without it.
     pub required: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use broker::{Broker, Standing};
-use model::{ErrorCode, Failure, Forward, PrincipalId, Reply, UpstreamName};
+use model::{ErrorCode, Failure, Forward, Parked, PrincipalId, Reply, UpstreamName};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -208,6 +208,12 @@ impl Upstreams for UpstreamPool {
 
     fn nothing(&self, of: ListOf) -> Reply {
         exchange::nothing(of)
+    }
+
+    fn give_up(&self, parked: Parked) {
+        if let Some(keeper) = self.keeper(parked.upstream) {
+            keeper.parking().forget(parked.ticket);
+        }
     }
 
     fn offers(&self, upstream: UpstreamName) -> UpstreamOffers {

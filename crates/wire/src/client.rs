@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use model::{Abilities, LogLevel};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::forward::{Members, modern_meta};
+use crate::forward::{Members, ModernMeta, apply, modern_meta, place};
 use crate::{LATEST_LEGACY, ProtocolVersion};
 
 /// Who we are for upstreams.
@@ -46,23 +47,25 @@ pub fn write_pong(id: crate::RequestId<'_>) -> Vec<u8> {
 
 /// The parameters of `server/discover`.
 pub fn discover_params(version: ProtocolVersion) -> String {
-    format!(r#"{{"_meta":{{{}}}}}"#, modern_meta(version))
+    format!(r#"{{"_meta":{{{}}}}}"#, modern_meta(ModernMeta::silent(version)))
 }
 
 /// The parameters of `subscriptions/listen`: to be told when the tools change.
 pub fn listen_params(version: ProtocolVersion) -> String {
-    format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{{}}}}}"#, modern_meta(version))
+    let meta = modern_meta(ModernMeta::silent(version));
+    format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{{meta}}}}}"#)
 }
 
-/// The parameters of `initialize`: the newest legacy version, and nothing that we could be asked.
-pub fn initialize_params() -> String {
-    format!(r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{{}},"clientInfo":{CLIENT}}}"#)
+/// The parameters of `initialize`: the newest legacy version, and what clients may be asked through us.
+pub fn initialize_params(abilities: Abilities) -> String {
+    let capabilities = crate::asks::capabilities(abilities);
+    format!(r#"{{"protocolVersion":"{LATEST_LEGACY}","capabilities":{capabilities},"clientInfo":{CLIENT}}}"#)
 }
 
 /// The parameters of `tools/list`, from this cursor on.
 pub fn list_params(cursor: Option<&str>, modern: Option<ProtocolVersion>) -> String {
     let cursor = cursor.map(|cursor| format!(r#""cursor":{}"#, serde_json::Value::from(cursor)));
-    let meta = modern.map(|version| format!(r#""_meta":{{{}}}"#, modern_meta(version)));
+    let meta = modern.map(|version| format!(r#""_meta":{{{}}}"#, modern_meta(ModernMeta::silent(version))));
     format!("{{{}}}", meta.into_iter().chain(cursor).collect::<Vec<_>>().join(","))
 }
 
@@ -202,26 +205,42 @@ pub fn is_about_session(message: &[u8]) -> bool {
     refused.is_ok_and(|refused| refused.error.message.to_ascii_lowercase().contains("session"))
 }
 
-/// What `notifications/progress` says, and of which request.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ProgressSaid<'a> {
-    /// The token that we gave out: the number of our request.
-    pub progress_token: u64,
-    /// How far it is.
-    pub progress: f64,
-    /// Of how much.
-    pub total: Option<f64>,
-    /// A word about it.
-    #[serde(borrow)]
-    pub message: Option<Cow<'a, str>>,
+/// Which request `notifications/progress` is about: the token that we gave out is its number.
+pub fn progress_of(params: &RawValue) -> Option<u64> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Progress {
+        progress_token: u64,
+        #[serde(rename = "progress")]
+        _progress: f64,
+    }
+    serde_json::from_str::<Progress>(params.get()).ok().map(|said| said.progress_token)
 }
 
-impl<'a> ProgressSaid<'a> {
-    /// Reads the parameters of the notification.
-    pub fn read(params: &'a RawValue) -> Option<Self> {
-        serde_json::from_str(params.get()).ok()
-    }
+/// Progress of an upstream as its client wants it marked.
+pub fn with_progress_token(params: &str, token: crate::ProgressToken<'_>) -> Option<String> {
+    let members = Members::read(params).ok()?;
+    let written = members.find("progressToken")?;
+    let token = serde_json::to_string(&token).ok()?;
+    Some(apply(params, vec![(place(params, written), token)]))
+}
+
+/// How much a log message of an upstream matters; `None` if it is none.
+pub fn level_of(params: &RawValue) -> Option<LogLevel> {
+    let members = Members::read(params.get()).ok()?;
+    let level: String = serde_json::from_str(members.find("level")?.get()).ok()?;
+    members.find("data")?;
+    LogLevel::parse(&level)
+}
+
+/// The parameters of `logging/setLevel`.
+pub fn level_params(level: LogLevel) -> String {
+    format!(r#"{{"level":"{}"}}"#, level.as_str())
+}
+
+/// Writes a notification of an upstream as it goes on.
+pub fn write_told(method: &str, params: &str) -> Vec<u8> {
+    format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#).into_bytes()
 }
 
 /// Writes the message that carries an upstream's own result or error to the client whose request it answers.
@@ -244,12 +263,13 @@ pub fn with_result_type(result: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use model::{Abilities, LogLevel};
     use serde_json::value::RawValue;
 
     use super::{
-        CallHead, ToolsPage, discover_params, initialize_params, list_params, read_discovered,
-        read_error_code, read_initialized, renamed, with_result_type, write_cancelled, write_initialized,
-        write_request,
+        CallHead, ToolsPage, discover_params, initialize_params, level_of, level_params, list_params,
+        progress_of, read_discovered, read_error_code, read_initialized, renamed, with_progress_token,
+        with_result_type, write_cancelled, write_initialized, write_request, write_told,
     };
     use crate::{Message, ProtocolVersion, ScanLimits};
 
@@ -262,7 +282,7 @@ mod tests {
         let modern = Some(ProtocolVersion::V2026_07_28);
         for message in [
             write_request(1, "server/discover", &discover_params(ProtocolVersion::V2026_07_28)),
-            write_request(2, "initialize", &initialize_params()),
+            write_request(2, "initialize", &initialize_params(Abilities::default())),
             write_request(3, "tools/list", &list_params(None, None)),
             write_request(4, "tools/list", &list_params(Some("a\"b"), modern)),
             write_cancelled(5),
@@ -301,6 +321,28 @@ mod tests {
             r#"{"name":"u__a","x-vendor":{"z":1,"a":1e2}}"#
         );
         assert!(ToolsPage::read(&raw(r#"{"tools":{}}"#)).is_none());
+    }
+
+    #[test]
+    fn what_is_told_on_the_way_keeps_its_bytes_but_for_the_token() {
+        let progress = raw(r#"{ "progressToken" : 7,"progress":1.0,"z":12345678901234567890123 }"#);
+        assert_eq!(progress_of(&progress), Some(7));
+        let token = raw("\"mine\"");
+        let told = with_progress_token(progress.get(), crate::ProgressToken::from_owned(&token)).unwrap();
+        assert_eq!(told, progress.get().replace(": 7", ": \"mine\""));
+        for none in [r#"{"progressToken":"7","progress":1}"#, r#"{"progressToken":7}"#, "[]"] {
+            assert_eq!(progress_of(&raw(none)), None, "{none}");
+        }
+        assert_eq!(level_of(&raw(r#"{"level":"error","data":[1]}"#)), Some(LogLevel::Error));
+        for none in [r#"{"level":"loud","data":1}"#, r#"{"level":"error"}"#, r#"{"data":1}"#, "[]"] {
+            assert_eq!(level_of(&raw(none)), None, "{none}");
+        }
+        for message in [
+            write_told("notifications/progress", &told),
+            write_request(1, "logging/setLevel", &level_params(LogLevel::Info)),
+        ] {
+            assert!(Message::parse(&message, ScanLimits::default()).is_ok());
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Parameters that are sent on: the client's own bytes, with nothing changed but what must be.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use model::{Abilities, LogLevel, Said};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -25,8 +27,37 @@ pub struct Onward<'a> {
     pub name: Option<&'a str>,
     /// What progress is marked with there; the client's own token is good for the client alone.
     pub progress: u64,
-    /// The version of a modern upstream, which wants it in every request.
-    pub modern: Option<ProtocolVersion>,
+    /// What a modern upstream wants in every request.
+    pub modern: Option<ModernMeta>,
+    /// What the client answered, where the upstream asked by a result.
+    pub input: Option<InputOn<'a>>,
+}
+
+/// What a modern request of ours says of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct ModernMeta {
+    /// The version it is written in.
+    pub version: ProtocolVersion,
+    /// What the client can be asked through us.
+    pub abilities: Abilities,
+    /// From which level on log messages are wanted.
+    pub level: Option<LogLevel>,
+}
+
+impl ModernMeta {
+    /// Of a request on which nobody can be asked or told anything.
+    pub fn silent(version: ProtocolVersion) -> Self {
+        Self { version, abilities: Abilities::default(), level: None }
+    }
+}
+
+/// Answers on their way to the upstream that asked.
+#[derive(Debug, Clone, Copy)]
+pub struct InputOn<'a> {
+    /// The answers, where the client's parameters do not hold them as they are.
+    pub answers: &'a BTreeMap<String, Said>,
+    /// The upstream's own state, in place of the one that the client was given.
+    pub state: Option<&'a str>,
 }
 
 /// Parameters that are no object: nothing that [`crate::Message::parse`] let through.
@@ -36,9 +67,13 @@ pub struct NotAnObject;
 
 /// The parameters without `_meta`: what the request is about, apart from how it is asked.
 pub fn without_meta(params: &str) -> Result<Cow<'_, str>, NotAnObject> {
-    let members = Members::read(params)?;
-    let Some(at) = members.0.iter().position(|(key, _)| key == "_meta") else {
-        return Ok(Cow::Borrowed(params));
+    without(params, "_meta")
+}
+
+fn without<'a>(object: &'a str, key: &str) -> Result<Cow<'a, str>, NotAnObject> {
+    let members = Members::read(object)?;
+    let Some(at) = members.0.iter().position(|(name, _)| name == key) else {
+        return Ok(Cow::Borrowed(object));
     };
     let others = members.0.iter().enumerate().filter(|(other, _)| *other != at).map(|(_, member)| member);
     let text = others.map(|(key, value)| format!("{}:{}", quoted(key), value.get()));
@@ -47,8 +82,15 @@ pub fn without_meta(params: &str) -> Result<Cow<'_, str>, NotAnObject> {
 
 /// Writes parameters as they go on. Every byte that is not named in `onward` stays where it was.
 pub fn send_on(params: &str, onward: &Onward<'_>) -> Result<String, NotAnObject> {
+    let without_ours = match onward.input {
+        // Ours in place of none is of no use to anybody else.
+        Some(InputOn { state: None, .. }) => without(params, "requestState")?,
+        Some(_) | None => Cow::Borrowed(params),
+    };
+    let params = &*without_ours;
     let members = Members::read(params)?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::with_capacity(2);
+    let mut added: Vec<String> = Vec::new();
     if let Some(name) = onward.name
         && let Some(written) = members.find("name")
     {
@@ -62,12 +104,24 @@ pub fn send_on(params: &str, onward: &Onward<'_>) -> Result<String, NotAnObject>
             }
         }
         None if onward.modern.is_some() => {
-            let meta = rewritten(&Members(Vec::new()), onward);
-            let comma = if members.0.is_empty() { "" } else { "," };
-            let open = params.find('{').map_or(0, |at| at + 1);
-            edits.push((open..open, format!("\"_meta\":{meta}{comma}")));
+            added.push(format!("\"_meta\":{}", rewritten(&Members(Vec::new()), onward)));
         }
         None => {}
+    }
+    if let Some(InputOn { answers, state }) = onward.input {
+        if members.find("inputResponses").is_none() && !answers.is_empty() {
+            added.push(format!("\"inputResponses\":{}", crate::asks::input_responses(answers)));
+        }
+        match (members.find("requestState"), state) {
+            (Some(written), Some(state)) => edits.push((place(params, written), quoted(state))),
+            (None, Some(state)) => added.push(format!("\"requestState\":{}", quoted(state))),
+            (_, None) => {}
+        }
+    }
+    if !added.is_empty() {
+        let comma = if members.0.is_empty() { "" } else { "," };
+        let open = params.find('{').map_or(0, |at| at + 1);
+        edits.push((open..open, format!("{}{comma}", added.join(","))));
     }
     Ok(apply(params, edits))
 }
@@ -106,26 +160,30 @@ fn rewritten(meta: &Members<'_>, onward: &Onward<'_>) -> String {
     if meta.find("progressToken").is_some() {
         members.push(format!("\"progressToken\":{}", onward.progress));
     }
-    if let Some(version) = onward.modern {
-        members.push(modern_meta(version));
+    if let Some(modern) = onward.modern {
+        members.push(modern_meta(modern));
     }
     format!("{{{}}}", members.join(","))
 }
 
-/// What every modern request of ours says: a version, and that the gateway can be asked nothing.
-pub(crate) fn modern_meta(version: ProtocolVersion) -> String {
+/// What every modern request of ours says: a version, what may be asked, and from which level on is told.
+pub(crate) fn modern_meta(modern: ModernMeta) -> String {
+    let level =
+        modern.level.map(|level| format!(r#","io.modelcontextprotocol/logLevel":"{}""#, level.as_str()));
     format!(
         concat!(
             r#""io.modelcontextprotocol/protocolVersion":"{}","#,
-            r#""io.modelcontextprotocol/clientCapabilities":{{}},"#,
-            r#""io.modelcontextprotocol/clientInfo":{}"#
+            r#""io.modelcontextprotocol/clientCapabilities":{},"#,
+            r#""io.modelcontextprotocol/clientInfo":{}{}"#
         ),
-        version,
-        crate::client::CLIENT
+        modern.version,
+        crate::asks::capabilities(modern.abilities),
+        crate::client::CLIENT,
+        level.unwrap_or_default()
     )
 }
 
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
@@ -190,12 +248,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use model::{Abilities, LogLevel, Said};
     use proptest::prelude::*;
 
-    use super::{Onward, send_on, wants_progress, with_meta, without_meta};
+    use super::{InputOn, ModernMeta, Onward, send_on, wants_progress, with_meta, without_meta};
     use crate::ProtocolVersion;
 
-    const LEGACY: Onward<'_> = Onward { name: None, progress: 7, modern: None };
+    const LEGACY: Onward<'_> = Onward { name: None, progress: 7, modern: None, input: None };
 
     #[test]
     fn to_a_legacy_upstream_nothing_changes_but_what_is_about_the_client() {
@@ -217,13 +278,41 @@ mod tests {
 
     #[test]
     fn a_modern_upstream_is_told_who_asks_and_that_nothing_can_be_asked() {
-        let onward = Onward { modern: Some(ProtocolVersion::V2026_07_28), ..LEGACY };
+        let onward = Onward { modern: Some(ModernMeta::silent(ProtocolVersion::V2026_07_28)), ..LEGACY };
         for params in ["{}", r#"{"name":"a"}"#, r#"{"name":"a","_meta":{"k":1}}"#] {
             let sent: serde_json::Value = serde_json::from_str(&send_on(params, &onward).unwrap()).unwrap();
             assert_eq!(sent["_meta"]["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
             assert_eq!(sent["_meta"]["io.modelcontextprotocol/clientCapabilities"], serde_json::json!({}));
             assert_eq!(sent["_meta"]["io.modelcontextprotocol/clientInfo"]["name"], "portcullis");
         }
+    }
+
+    #[test]
+    fn answers_go_on_with_the_state_of_whoever_asked_and_nothing_else_changes() {
+        let answers = BTreeMap::from([("q".to_owned(), Said::Answer(r#"{"n":1.0}"#.into()))]);
+        let on = |params: &str, state| {
+            send_on(params, &Onward { input: Some(InputOn { answers: &answers, state }), ..LEGACY }).unwrap()
+        };
+        let theirs = r#"{ "name":"a", "inputResponses":{"q":{"n":1.00}},"requestState":"ours","z":1e2 }"#;
+        assert_eq!(on(theirs, Some("its")), theirs.replace("ours", "its"));
+        assert_eq!(on(theirs, None), r#"{"name":"a","inputResponses":{"q":{"n":1.00}},"z":1e2}"#);
+        assert_eq!(
+            on(r#"{ "name":"a"}"#, Some("its")),
+            r#"{"inputResponses":{"q":{"n":1.0}},"requestState":"its", "name":"a"}"#
+        );
+        let modern = ModernMeta {
+            version: ProtocolVersion::V2026_07_28,
+            abilities: Abilities { roots: true, ..Abilities::default() },
+            level: Some(LogLevel::Info),
+        };
+        let input = Some(InputOn { answers: &answers, state: None });
+        let sent = send_on("{}", &Onward { modern: Some(modern), input, ..LEGACY }).unwrap();
+        let sent: serde_json::Value = serde_json::from_str(&sent).unwrap();
+        assert_eq!(
+            sent["_meta"]["io.modelcontextprotocol/clientCapabilities"],
+            serde_json::json!({ "roots": {} })
+        );
+        assert_eq!(sent["_meta"]["io.modelcontextprotocol/logLevel"], "info");
     }
 
     #[test]

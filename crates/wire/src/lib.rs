@@ -5,6 +5,7 @@
 //! byte order marks, numbers nobody can hold), and borrows everything else from them. Ids and progress tokens
 //! go back out as the very bytes that came in.
 
+mod asks;
 mod canonical;
 mod client;
 mod content;
@@ -25,19 +26,24 @@ mod sse;
 mod theirs;
 mod version;
 
+pub use asks::{
+    AskedFor, NoQuestion, asking, question_method, read_question, with_asker, write_refused, write_said,
+};
 pub use canonical::{canonical, statements};
 pub use client::{
-    CallHead, ProgressSaid, ToolHead, ToolsPage, discover_params, initialize_params, is_about_session,
-    is_method_not_found, list_params, listen_params, read_discovered, read_error_code, read_initialized,
-    renamed, with_result_type, write_cancelled, write_forwarded, write_initialized, write_not_offered,
-    write_pong, write_request,
+    CallHead, ToolHead, ToolsPage, discover_params, initialize_params, is_about_session, is_method_not_found,
+    level_of, level_params, list_params, listen_params, progress_of, read_discovered, read_error_code,
+    read_initialized, renamed, with_progress_token, with_result_type, write_cancelled, write_forwarded,
+    write_initialized, write_not_offered, write_pong, write_request, write_told,
 };
 pub use content::{ContentBlock, ResourceContents};
 pub use cursor::Cursor;
 pub use envelope::{Message, Notification, ProgressToken, Refusal, Request, RequestId, Response};
 pub use era::{decide_http, decide_stream};
 pub use error::{ErrorData, RpcError, code, error_message, status_of};
-pub use forward::{NotAnObject, Onward, send_on, wants_progress, with_meta, without_meta};
+pub use forward::{
+    InputOn, ModernMeta, NotAnObject, Onward, send_on, wants_progress, with_meta, without_meta,
+};
 pub use headers::{
     Field, StandardHeaders, check_standard_headers, decode_header_value, encode_header_value, name,
 };

@@ -51,6 +51,7 @@ fn one(upstream: &UpstreamConfig, guarded: &[PathBuf]) -> UpstreamSettings {
             config::Pinning::Warn => Pinning::Warn,
             config::Pinning::Off => Pinning::Off,
         },
+        client_requests: upstream.client_requests,
         required: upstream.required,
     }
 }

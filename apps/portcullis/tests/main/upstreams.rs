@@ -1,6 +1,7 @@
 //! Third-party servers behind the real binary: routed, decided on, recorded, passed on byte for byte.
 
 mod pins;
+mod questions;
 mod restart;
 mod sandbox;
 

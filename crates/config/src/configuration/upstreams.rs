@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::{Inventory, SecretLocation, Tier, UpstreamName};
+use model::{Abilities, Inventory, SecretLocation, Tier, UpstreamName};
 
 use super::Sources;
 use super::secrets::secret_location;
@@ -39,6 +39,8 @@ pub struct UpstreamConfig {
     pub calls_per_minute: Option<u32>,
     /// What becomes of tools whose definitions nobody accepted.
     pub pin: Pinning,
+    /// What it may ask clients.
+    pub client_requests: Abilities,
     /// Whether the gateway is unhealthy without it.
     pub required: bool,
 }
@@ -142,6 +144,7 @@ pub(super) fn read(root: &Table<'_>, sources: &Sources, ours: &[PathBuf]) -> Vec
             max_concurrent_per_principal,
             calls_per_minute,
             pin,
+            client_requests: client_requests(&table),
             required,
         });
     }
@@ -165,6 +168,19 @@ fn concurrent(table: &Table<'_>) -> (usize, usize) {
             (all, most)
         }
     }
+}
+
+fn client_requests(table: &Table<'_>) -> Abilities {
+    let mut may = Abilities::default();
+    for node in table.list("client_requests") {
+        match node.text() {
+            Some("sampling") => may.sample = true,
+            Some("elicitation") => (may.form, may.page) = (true, true),
+            Some("roots") => may.roots = true,
+            Some(_) | None => {}
+        }
+    }
+    may
 }
 
 /// Rules name hosts and upstreams alike.

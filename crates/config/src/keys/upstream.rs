@@ -89,8 +89,8 @@ pub(super) const UPSTREAM: &[Key] = &[
     .or("`[]`"),
     key(
         "client_requests",
-        Kind::List(&Kind::Words(&[later_word("sampling"), later_word("elicitation"), later_word("roots")])),
-        "What it may ask clients. Nothing can be asked yet; the list must be empty.",
+        Kind::List(&Kind::Words(&[word("sampling"), word("elicitation"), word("roots")])),
+        "What it may ask the client whose call it serves, if that client takes such questions: its model (`sampling`), the person at it (`elicitation`: forms and pages), its folders (`roots`). Anything else that it asks is refused and recorded.",
     )
     .or("`[]`"),
     key(

@@ -78,14 +78,8 @@ fn every_line_of_the_complete_files_counts() {
     for name in ["portcullis.toml", "targets/hosts.toml"] {
         let text = std::fs::read_to_string(whole.path().join(name)).unwrap();
         for (index, line) in text.lines().enumerate() {
-            // `compat` and `client_requests` can only be empty, and the native format is the only one.
-            let idle = [
-                "client_requests = []",
-                "compat = []",
-                "format = \"native\"",
-                "platform = \"linux\"",
-                "shell = \"posix\"",
-            ];
+            // `compat` can only be empty, and the native format is the only one.
+            let idle = ["compat = []", "format = \"native\"", "platform = \"linux\"", "shell = \"posix\""];
             if !line.contains(" = ") || idle.contains(&line) {
                 continue;
             }

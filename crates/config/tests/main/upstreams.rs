@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{ReachConfig, SandboxConfig, SandboxKind, Setting};
-use model::{CredentialRef, SecretLocation, Tier, UpstreamName};
+use model::{Abilities, CredentialRef, SecretLocation, Tier, UpstreamName};
 
 use crate::folder::Folder;
 use crate::wrong::check;
@@ -37,7 +37,7 @@ pin = "off"
 user = "mcp"
 read = ["lib", "/srv/shared"]
 write = ["/var/lib/github"]
-client_requests = []
+client_requests = ["elicitation", "roots"]
 
 [[upstream]]
 name = "all-of-it"
@@ -72,6 +72,8 @@ sandbox = "off"
     );
     assert_eq!((github.max_concurrent_per_principal, github.calls_per_minute), (4, Some(600)));
     assert_eq!((all.max_concurrent_per_principal, all.calls_per_minute), (32, None));
+    let may = Abilities { form: true, page: true, sample: false, roots: true };
+    assert_eq!((github.client_requests, all.client_requests), (may, Abilities::default()));
     assert_eq!((all.tools, all.timeout, all.max_concurrent, all.required), (None, None, 64, false));
 }
 
@@ -160,8 +162,8 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
                 .collect(),
         ),
         (
-            with("client_requests = [\"sampling\"]"),
-            vec![format!("7:20 upstream[0].client_requests[0]: `sampling` {later}")],
+            with("client_requests = [\"tools\"]"),
+            vec!["7:20 upstream[0].client_requests[0]: `tools` is not known here...".into()],
         ),
         (with("url = \"https://x\""), vec!["7:7 upstream[0].url: there is a `command` already...".into()]),
         (

@@ -139,8 +139,11 @@ fn resource(text: &str) -> Content {
 #[test]
 fn a_secret_in_contents_or_questions_withholds_everything() {
     let media = |bytes: &[u8]| Media { bytes: bytes.to_vec(), mime_type: "image/png".into() };
-    let ask =
-        |question: Question| NeedsInput { questions: [("name".to_owned(), question)].into(), carried: None };
+    let ask = |question: Question| NeedsInput {
+        questions: [("name".to_owned(), question)].into(),
+        carried: None,
+        parked: None,
+    };
     let form = Question::Form { message: "innocent".into(), schema: json!({ "default": SECRET }) };
     let sample = Question::Sample { prompt: format!("say {SECRET}"), max_tokens: 1 };
     for content in [
@@ -163,7 +166,7 @@ fn contents_and_questions_are_made_visible_and_bounded() {
     let content = vec![Content::Text("a\u{202e}b".into()), resource(&"x".repeat(100)), resource("\u{200b}")];
     let shown = |result: Result<Outcome, Failure>| {
         let question = Question::Page { message: "\u{1b}[2J".into(), url: "https://a".into() };
-        let asked = Asked { questions: [("q".to_owned(), question)].into(), state: None };
+        let asked = Asked { questions: [("q".to_owned(), question)].into(), state: None, parked: None };
         Answer { content: result.unwrap().content.clone(), turn: Turn::Client(asked), ..Answer::default() }
     };
     let result = Ok(Outcome { content, ..Outcome::default() });

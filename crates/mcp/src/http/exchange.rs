@@ -38,8 +38,11 @@ impl Exchange<'_> {
     /// Answers. What wants progress, or takes nothing else, gets a stream of events at once; what says something before
     /// it is done gets one from then on.
     pub(super) async fn answer(self, mut under: UnderAnswer) -> Response<Body> {
-        let progress = matches!(under.ask, Ask::Call(CallAsk { progress: Some(_), .. }));
-        let calls = matches!(under.ask, Ask::Call(_) | Ask::Prompt(_));
+        let progress = matches!(
+            under.ask,
+            Ask::Call(CallAsk { progress: Some(_), .. }) | Ask::Errand(CallAsk { progress: Some(_), .. }, _)
+        );
+        let calls = matches!(under.ask, Ask::Call(_) | Ask::Prompt(_) | Ask::Errand(..));
         if self.accepts.events && (progress || !self.accepts.json) {
             return self.answer_with_events(under);
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use model::{Answer, Reply, ReplyKind};
+use model::{Answer, Reply, ReplyKind, Turn};
 use wire::{Era, RequestId, RpcError};
 
 use super::{Keeping, Outcome, Sent, failed};
@@ -26,8 +26,29 @@ pub(super) fn send_forwarded(reply: &Reply, id: RequestId<'_>, era: Era) -> Sent
     }
 }
 
+/// An upstream's own result that asks its client, with the state that is sealed in place of its own; nothing else of it
+/// changes where it is to stay as it came. `None` if it asks nothing, or not by a result.
+pub(super) fn send_asking(answer: &Answer, id: RequestId<'_>, era: Era) -> Option<Sent> {
+    let (Turn::Client(asked), Some(reply), Era::Modern) = (&answer.turn, &answer.reply, era) else {
+        return None;
+    };
+    let questions = (!reply.faithful).then_some(&asked.questions);
+    Some(match wire::asking(&reply.json, asked.state.as_deref(), questions) {
+        Ok(json) => {
+            let message = wire::write_forwarded(id, "result", &json);
+            Sent { message, status: 200, outcome: Outcome::Done }
+        }
+        Err(_) => failed(Some(id), &RpcError::Internal, era),
+    })
+}
+
 /// What an upstream says beside tools. What a client could keep, it is told not to: by the next time rules may be others.
 pub(super) fn send_theirs(answer: &Answer, keeping: Keeping, id: RequestId<'_>, era: Era) -> Sent {
+    if let Some(sent) =
+        send_asking(answer, id, era).or_else(|| super::send_turn(&answer.turn, &answer.text, id, era))
+    {
+        return sent;
+    }
     let Some(reply) = &answer.reply else {
         return failed(Some(id), &RpcError::InvalidParams(answer.text.clone().into()), era);
     };

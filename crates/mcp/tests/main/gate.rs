@@ -1,5 +1,6 @@
 //! A gate for the tests: keys `key-a` and `key-b`, and tools that echo, wait, tell progress or lose their record.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -7,12 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gateway::{
-    Authenticated, Completing, Digest, Endpoint, Health, NotRecorded, Notice, Origin, Presented, PromptCall,
-    PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
+    Authenticated, Completing, Digest, Endpoint, GaveUp, Health, NotRecorded, Notice, Origin, Presented,
+    PromptCall, PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
     Unauthenticated, Unlisted, UpstreamOffers, View,
 };
 use mcp::Gate;
-use model::{Answer, Asked, LogLevel, Principal, PrincipalId, Question, ResourceBody, ResourceContent, Turn};
+use model::{
+    Answer, Asked, LogLevel, Principal, PrincipalId, Question, ResourceBody, ResourceContent, Said, Turn,
+};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
@@ -122,10 +125,10 @@ impl Gate for TestGate {
                     json!({ "progressed": call.progress.is_some() })
                 }
                 "ask" => match &call.input.answers {
-                    Some(answers) => json!({ "answered": answers }),
+                    Some(answers) => json!({ "answered": read(answers) }),
                     None => {
                         let form = Question::Form { message: "who?".to_owned(), schema: json!({ "type": "object" }) };
-                        let asked = Asked { questions: [("who".to_owned(), form)].into(), state: None };
+                        let asked = Asked { questions: [("who".to_owned(), form)].into(), state: None, parked: None };
                         return Ok(Recorded::for_test(Answer { turn: Turn::Client(asked), ..Answer::default() }));
                     }
                 },
@@ -242,7 +245,7 @@ impl Gate for TestGate {
         Ok(who.clone())
     }
 
-    async fn unanswered(self: Arc<Self>, _who: Authenticated<String>) {
+    async fn unanswered(self: Arc<Self>, _who: Authenticated<GaveUp>) {
         self.unanswered.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -263,4 +266,12 @@ impl Gate for TestGate {
 /// What a program reads of a tool's answer.
 pub(crate) fn structured(message: &Value) -> &Value {
     &message["result"]["structuredContent"]
+}
+
+/// What a client answered, as values.
+fn read(answers: &BTreeMap<String, Said>) -> Value {
+    let value = |(name, said): (&String, &Said)| match said {
+        Said::Answer(json) | Said::Refusal(json) => (name.clone(), serde_json::from_str(json).unwrap()),
+    };
+    Value::Object(answers.iter().map(value).collect())
 }

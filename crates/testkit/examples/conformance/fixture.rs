@@ -15,7 +15,8 @@ use gateway::{
 use guard::Guard;
 use mcp::{Front, FrontConfig, HostRules, HttpLimits, Parts, SessionLimits};
 use model::{
-    Clock, Entropy, ErrorCode, Failure, Inventory, Limits, Outcome, Principal, PrincipalId, UpstreamName,
+    Abilities, Clock, Entropy, ErrorCode, Failure, Inventory, Limits, Outcome, Principal, PrincipalId,
+    UpstreamName,
 };
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
@@ -160,6 +161,7 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
         timeout: None,
         load: Load { concurrent: 64, of_one_principal: 64, per_minute: None },
         pin: Pinning::Off,
+        client_requests: Abilities { form: true, page: true, sample: true, roots: true },
         required: true,
     }]);
     Arc::new(pool)

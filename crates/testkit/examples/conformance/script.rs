@@ -167,7 +167,7 @@ fn asking(name: &str, call: &Call) -> Result<Outcome, Failure> {
 pub(crate) fn needs(questions: Vec<(&str, Question)>, carried: Option<Value>) -> Outcome {
     let questions: BTreeMap<String, Question> =
         questions.into_iter().map(|(name, question)| (name.to_owned(), question)).collect();
-    Outcome { needs: Some(NeedsInput { questions, carried }), ..Outcome::default() }
+    Outcome { needs: Some(NeedsInput { questions, carried, parked: None }), ..Outcome::default() }
 }
 
 /// An outcome that shows this.

@@ -108,7 +108,10 @@ mod tests {
         let legacy = Outgoing::new(wire::write_request(1, "tools/call", r#"{"name":"a"}"#)).unwrap();
         assert!(legacy.modern.is_none());
         for (message, what) in [
-            (wire::write_request(2, "initialize", &wire::initialize_params()), What::Greeting(2)),
+            (
+                wire::write_request(2, "initialize", &wire::initialize_params(model::Abilities::default())),
+                What::Greeting(2),
+            ),
             (wire::write_initialized(), What::Greeted),
             (wire::write_cancelled(9), What::Cancelled(9)),
             (br#"{"jsonrpc":"2.0","id":"x","result":{}}"#.to_vec(), What::Other),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use broker::{Broker, Standing};
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Uri};
-use model::{Secret, SecretLocation, UpstreamName};
+use model::{Abilities, Secret, SecretLocation, UpstreamName};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use wire::{Era, Message, ScanLimits};
@@ -23,7 +23,7 @@ use super::resume::Place;
 use super::session::{Agreed, Session};
 use super::trust::Files;
 use super::two::TwoEndpoints;
-use crate::link::{Carried, Carrier, Link, Taken};
+use crate::link::{Carried, Carrier, Link, NO_CALL, Taken};
 use crate::settings::{EnvValue, HttpSettings};
 
 /// How long a greeting has that makes a lost session anew.
@@ -35,7 +35,7 @@ const PROBE: Duration = Duration::from_secs(30);
 /// The pause before a stream of its own words is opened again, at first and at most.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// The number of a greeting that no link sent.
-const OWN: u64 = 0;
+const OWN: u64 = NO_CALL;
 
 /// Why it is over when we wrote what is no message.
 const OURS_IS_NONE: &str = "a message of ours is none";
@@ -47,6 +47,8 @@ pub(crate) struct Remote {
     session: Session,
     two: TwoEndpoints,
     orders: mpsc::UnboundedSender<Order>,
+    /// What clients may be asked through us, for greetings.
+    abilities: Abilities,
 }
 
 /// What those who post have [`Remote::run`] do.
@@ -70,6 +72,7 @@ impl Remote {
     pub(crate) async fn new(
         upstream: UpstreamName,
         settings: &HttpSettings,
+        abilities: Abilities,
         broker: &Arc<Broker>,
         two: &Arc<AtomicBool>,
     ) -> Result<(Arc<Self>, Arc<Standing>, Orders), String> {
@@ -88,7 +91,7 @@ impl Remote {
         let exchange = Exchange { clients: Clients::new(Dialler(Arc::new(route))), uri, headers, grant };
         let (orders, ordered) = mpsc::unbounded_channel();
         let (session, two) = (Session::default(), TwoEndpoints::new(Arc::clone(two)));
-        let remote = Self { upstream, exchange, session, two, orders };
+        let remote = Self { upstream, exchange, session, two, orders, abilities };
         Ok((Arc::new(remote), standing, ordered))
     }
 
@@ -225,7 +228,7 @@ impl Remote {
             return Ok(());
         }
         tracing::info!(upstream = %self.upstream, "it has lost its session, and is greeted anew");
-        let greeting = wire::write_request(OWN, "initialize", &wire::initialize_params());
+        let greeting = wire::write_request(OWN, "initialize", &wire::initialize_params(self.abilities));
         let greeted = tokio::time::timeout(GREETING, self.greet_alone(greeting)).await;
         greeted.unwrap_or(Err(Broken::Protocol("no greeting in time")))?;
         if self.session.agreed().version != lost.version {
@@ -325,7 +328,7 @@ impl Remote {
 }
 
 impl Carrier for Remote {
-    fn carry<'l>(&'l self, link: &'l Link, message: Vec<u8>) -> Carried<'l> {
+    fn carry(self: Arc<Self>, link: Arc<Link>, message: Vec<u8>) -> Carried {
         Box::pin(async move {
             let Some(outgoing) = Outgoing::new(message) else {
                 return self.order(Order::End(OURS_IS_NONE.to_owned()));
@@ -333,7 +336,7 @@ impl Carrier for Remote {
             if outgoing.lists_tools() {
                 self.order(Order::Subscribe);
             }
-            if let Some(why) = self.deliver(&outgoing, link).await {
+            if let Some(why) = self.deliver(&outgoing, &link).await {
                 self.order(Order::End(why));
             }
         })

@@ -1,11 +1,12 @@
 //! What requests carry beside their content: what the client can do, how much it wants to hear, what it answers.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use model::{Abilities, LogLevel};
+use model::{Abilities, LogLevel, Said};
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
 use super::{Params, RequestMeta, object, text};
 use crate::RpcError;
@@ -14,7 +15,7 @@ use crate::RpcError;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct InputParams {
     /// The answers by the names of the questions, each an object; `None` when there are none.
-    pub answers: Option<Map<String, Value>>,
+    pub answers: Option<BTreeMap<String, Said>>,
     /// What was given out with the questions.
     pub state: Option<String>,
 }
@@ -62,11 +63,13 @@ impl<'a> Params<'a> {
         let answers = match self.input_responses {
             None => None,
             Some(raw) if raw.get().starts_with('{') => {
-                let answers: Map<String, Value> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-                Some(answers)
-                    .filter(|answers| answers.values().all(Value::is_object))
-                    .ok_or_else(wrong)
-                    .map(Some)?
+                let answers: BTreeMap<String, &RawValue> =
+                    serde_json::from_str(raw.get()).map_err(|_| wrong())?;
+                if !answers.values().all(|answer| answer.get().starts_with('{')) {
+                    return Err(wrong());
+                }
+                let said = |(name, answer): (String, &RawValue)| (name, Said::Answer(answer.get().into()));
+                Some(answers.into_iter().map(said).collect())
             }
             Some(_) => return Err(wrong()),
         };

@@ -190,6 +190,7 @@ fn questions_are_results_in_one_era_and_requests_in_the_other() {
     let asked = Asked {
         questions: questions.into_iter().map(|(name, question)| (name.to_owned(), question)).collect(),
         state: Some("sealed".into()),
+        parked: None,
     };
     assert_eq!(
         written(&InputRequired::new(&asked, Dress::new(Era::Modern, SERVER))),
