@@ -53,5 +53,5 @@ pub use view::{Digest, View};
 pub use audit::{Origin, Recorded};
 pub use tools::{
     CompletionOf, Errand, ListOf, PromptArgument, PromptListing, ResourceListing, TemplateListing, Tool,
-    ToolSpec, UpstreamOffers,
+    ToolSpec, UpstreamOffers, Watching,
 };

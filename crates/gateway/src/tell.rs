@@ -54,8 +54,10 @@ impl Notices for Teller<'_> {
     }
 
     fn pass_on(&self, told: PassedOn<'_>, faithful: bool) {
-        let clean =
-            |json: &str| self.guard.admit_json(self.scanner, json, faithful).map(guard::Guarded::into_inner);
+        let clean = |json: &str| {
+            let scanner = self.lease.scanner_now(self.scanner);
+            self.guard.admit_json(&scanner, json, faithful).map(guard::Guarded::into_inner)
+        };
         self.tell(|| match told {
             PassedOn::Progress(params) => Some(Notice::TheirProgress(clean(params)?)),
             PassedOn::Log(level, params) => Some(Notice::TheirLog { level, params: clean(params)? }),

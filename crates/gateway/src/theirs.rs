@@ -9,7 +9,7 @@ use model::{
     UpstreamName,
 };
 use policy::ToolFacts;
-use tools::{Errand, ListOf, Tool, UpstreamOffers};
+use tools::{Errand, ListOf, Tool, UpstreamOffers, Watching};
 
 use crate::gateway::Gateway;
 use crate::live::Live;
@@ -26,6 +26,14 @@ impl Gateway {
             Endpoint::Upstream(upstream) => Some(self.upstreams.offers(upstream)),
             Endpoint::All | Endpoint::Credentials | Endpoint::Ssh | Endpoint::Gateway => None,
         }
+    }
+
+    /// Watches a resource for a principal that may read it, for as long as the value is kept: an upstream is asked to tell of it.
+    /// What is not an upstream's needs no watching.
+    pub fn watch(&self, at: &Authenticated<Endpoint>, uri: &str) -> Option<Watching> {
+        let Endpoint::Upstream(upstream) = *at.inner() else { return None };
+        let known = may_know(&self.live(), at.principal(), upstream, ListOf::Resources, uri);
+        known.then(|| self.upstreams.watch(upstream, uri))?
     }
 
     pub(crate) fn errand(&self, endpoint: Endpoint, errand: Errand, name: &str) -> Option<Arc<dyn Tool>> {
@@ -107,7 +115,13 @@ impl Gateway {
 }
 
 /// Whether rules let a principal know of something; what they could not be sure of nobody does.
-fn may_know(live: &Live, principal: &Principal, upstream: UpstreamName, of: ListOf, name: &str) -> bool {
+pub(crate) fn may_know(
+    live: &Live,
+    principal: &Principal,
+    upstream: UpstreamName,
+    of: ListOf,
+    name: &str,
+) -> bool {
     let Ok(name) = ToolName::of_theirs(Theirs { upstream, thing: of.thing(), name }) else { return false };
     let set = ToolSet::parse("upstream").unwrap_or_else(|_| unreachable!("a literal"));
     live.snapshot.visible(principal, &ToolFacts { name, set, tier: Tier::Read })

@@ -129,9 +129,11 @@ fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolRe
             ProtocolReply::Nothing
         }
         ProtocolAsk::Subscribe(uri) => {
-            let now = gate.view(&asker.who.with(asker.endpoint), std::slice::from_ref(&uri));
-            let now = now.watched.get(&uri).copied().flatten();
-            match peer.map_or(Ok(()), |peer| peer.watch(uri, now)) {
+            let at = asker.who.with(asker.endpoint);
+            // Before it is looked at, so that no change of it is missed.
+            let watching = gate.watch(&at, &uri);
+            let now = gate.view(&at, std::slice::from_ref(&uri)).watched.get(&uri).copied().flatten();
+            match peer.map_or(Ok(()), |peer| peer.watch(uri, now, watching)) {
                 Ok(()) => ProtocolReply::Nothing,
                 Err(error) => ProtocolReply::Failed(error),
             }
@@ -176,7 +178,7 @@ impl Conversation<'_> {
     where
         F: Future<Output = Result<Recorded<Answer>, NotRecorded>>,
     {
-        let Asker { who, endpoint, talk, cancel } = self.asker;
+        let Asker { who, endpoint, talk, cancel, .. } = self.asker;
         let (mut input, mut parked) = (first, None);
         for _ in 0..ROUNDS {
             let answer = call(input).await.map_err(|NotRecorded| GivenUp::NotRecorded)?;

@@ -79,13 +79,10 @@ impl Ask {
     ) -> Result<Self, RpcError> {
         let not_found = || RpcError::MethodNotFound(RpcError::piece(&request.method));
         let method = Method::parse(&request.method, era).ok_or_else(not_found)?;
-        if matches!(endpoint, Endpoint::Upstream(_)) {
-            if !passes_on(method) {
-                return Err(not_found());
-            }
-            if let Some(theirs) = Self::theirs(method, request, params, meta, era)? {
-                return Ok(theirs);
-            }
+        if matches!(endpoint, Endpoint::Upstream(_))
+            && let Some(theirs) = Self::theirs(method, request, params, meta, era)?
+        {
+            return Ok(theirs);
         }
         Ok(match method {
             Method::Initialize => {
@@ -219,26 +216,6 @@ impl CallAsk {
             forward: None,
             errand: None,
         })
-    }
-}
-
-/// What an upstream's own endpoint answers.
-fn passes_on(method: Method) -> bool {
-    match method {
-        Method::Initialize
-        | Method::Ping
-        | Method::SetLevel
-        | Method::Discover
-        | Method::ListTools
-        | Method::CallTool
-        | Method::ListResources
-        | Method::ListResourceTemplates
-        | Method::ReadResource
-        | Method::ListPrompts
-        | Method::GetPrompt
-        | Method::Complete
-        | Method::Listen => true,
-        Method::Subscribe | Method::Unsubscribe => false,
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gateway::{
     Authenticated, Completing, Endpoint, Gateway, GaveUp, Health, NotRecorded, Presented, PromptCall,
     PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
-    Unauthenticated, Unlisted, UpstreamOffers, View,
+    Unauthenticated, Unlisted, UpstreamOffers, View, Watching,
 };
 use model::{Answer, ResourceContent};
 use tokio::sync::watch;
@@ -54,6 +54,8 @@ pub trait Gate: Send + Sync + 'static {
     fn serves(&self, endpoint: Endpoint) -> bool;
     /// What a principal sees now.
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View;
+    /// Watches a resource of an upstream for as long as the value is kept; nothing for what is ours.
+    fn watch(&self, at: &Authenticated<Endpoint>, uri: &str) -> Option<Watching>;
     /// Told whenever something else is in force.
     fn changes(&self) -> watch::Receiver<u64>;
     /// The same client as it is known now.
@@ -139,6 +141,10 @@ impl Gate for Gateway {
 
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
         Gateway::view(self, at, watched)
+    }
+
+    fn watch(&self, at: &Authenticated<Endpoint>, uri: &str) -> Option<Watching> {
+        Gateway::watch(self, at, uri)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -33,11 +33,17 @@ pub(crate) struct Listener {
 pub(crate) struct Wants {
     pub(crate) tools: bool,
     pub(crate) resources: bool,
+    pub(crate) prompts: bool,
 }
 
 impl Wants {
-    /// Both.
-    pub(crate) const ALL: Self = Self { tools: true, resources: true };
+    /// All of them.
+    pub(crate) const ALL: Self = Self { tools: true, resources: true, prompts: true };
+
+    /// Those of a subscription.
+    pub(crate) fn of(granted: &ListenParams) -> Self {
+        Self { tools: granted.tools, resources: granted.resources, prompts: granted.prompts }
+    }
 }
 
 impl Listener {
@@ -74,13 +80,14 @@ impl Listener {
         let changed = match change {
             Change::Tools => self.wants.tools.then_some(Changed::Tools),
             Change::Resources => self.wants.resources.then_some(Changed::Resources),
+            Change::Prompts => self.wants.prompts.then_some(Changed::Prompts),
             Change::Resource(uri) => Some(Changed::Resource(uri)),
         };
         wire::write_changed(changed?, self.subscription.as_deref().map(RequestId::from_owned)).ok()
     }
 }
 
-/// What of a subscription is granted, and who is told of it. Prompts do not change while a gateway runs.
+/// What of a subscription is granted, and who is told of it. Our own prompts do not change while a gateway runs.
 pub(crate) fn subscribe(
     gate: &Arc<dyn Gate>,
     who: &Authenticated<()>,
@@ -88,10 +95,13 @@ pub(crate) fn subscribe(
     asked: &ListenParams,
 ) -> Result<(ListenParams, Arc<Peer>), wire::RpcError> {
     let peer = Arc::new(Peer::default());
-    let now = gate.view(&who.with(endpoint), &asked.watched);
-    for uri in &asked.watched {
-        peer.watch(uri.clone(), now.watched.get(uri).copied().flatten())?;
+    let at = who.with(endpoint);
+    let watching: Vec<_> = asked.watched.iter().map(|uri| gate.watch(&at, uri)).collect();
+    let now = gate.view(&at, &asked.watched);
+    for (uri, watching) in asked.watched.iter().zip(watching) {
+        peer.watch(uri.clone(), now.watched.get(uri).copied().flatten(), watching)?;
     }
     peer.differences(&now);
-    Ok((ListenParams { prompts: false, ..asked.clone() }, peer))
+    let prompts = asked.prompts && matches!(endpoint, Endpoint::Upstream(_));
+    Ok((ListenParams { prompts, ..asked.clone() }, peer))
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway::{Digest, View};
+use gateway::{Digest, View, Watching};
 use model::{Abilities, Asked, LogLevel, Question, Said, TheirQuestion};
 use serde_json::value::to_raw_value;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -34,9 +34,9 @@ struct Settings {
     abilities: Abilities,
     level: Option<LogLevel>,
     /// What it saw last of the lists; `None` before it saw any.
-    seen: Option<(Digest, Digest)>,
-    /// What it saw last of the resources that it watches.
-    watched: BTreeMap<String, Option<Digest>>,
+    seen: Option<[Digest; 3]>,
+    /// What it saw last of the resources that it watches, and what keeps an upstream telling of them.
+    watched: BTreeMap<String, (Option<Digest>, Option<Watching>)>,
 }
 
 /// Something that has changed for a client.
@@ -44,6 +44,7 @@ struct Settings {
 pub(crate) enum Change {
     Tools,
     Resources,
+    Prompts,
     Resource(String),
 }
 
@@ -82,14 +83,19 @@ impl Peer {
     }
 
     /// Watches a resource, which looks like this now. Whether there is one is not said: it may come.
-    pub(crate) fn watch(&self, uri: String, now: Option<Digest>) -> Result<(), RpcError> {
+    pub(crate) fn watch(
+        &self,
+        uri: String,
+        now: Option<Digest>,
+        watching: Option<Watching>,
+    ) -> Result<(), RpcError> {
         let mut settings = self.settings();
         if uri.len() > LONGEST_URI
             || (settings.watched.len() >= WATCHED_MAX && !settings.watched.contains_key(&uri))
         {
             return Err(RpcError::InvalidParams("no more or longer addresses can be watched at once".into()));
         }
-        settings.watched.insert(uri, now);
+        settings.watched.insert(uri, (now, watching));
         self.rewatch.notify_one();
         Ok(())
     }
@@ -102,13 +108,16 @@ impl Peer {
     pub(crate) fn differences(&self, now: &View) -> Vec<Change> {
         let mut settings = self.settings();
         let mut changes = Vec::new();
-        if let Some((tools, resources)) = settings.seen.replace((now.tools, now.resources)) {
+        if let Some([tools, resources, prompts]) =
+            settings.seen.replace([now.tools, now.resources, now.prompts])
+        {
             changes.extend((tools != now.tools).then_some(Change::Tools));
             changes.extend((resources != now.resources).then_some(Change::Resources));
+            changes.extend((prompts != now.prompts).then_some(Change::Prompts));
         }
         for (uri, digest) in &now.watched {
             // What was given up meanwhile is not there any more.
-            if let Some(seen) = settings.watched.get_mut(uri)
+            if let Some((seen, _)) = settings.watched.get_mut(uri)
                 && *seen != *digest
             {
                 *seen = *digest;

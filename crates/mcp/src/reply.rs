@@ -82,10 +82,10 @@ impl Offers {
         match self {
             Self::Everything => CAPABILITIES,
             Self::Theirs(theirs) => {
-                let listing = ListingCapability { list_changed: false, subscribe: false };
+                let listing = |list_changed, subscribe| ListingCapability { list_changed, subscribe };
                 Capabilities {
-                    resources: theirs.resources.then_some(listing),
-                    prompts: theirs.prompts.then_some(listing),
+                    resources: theirs.resources.then(|| listing(theirs.resources_change, theirs.subscribe)),
+                    prompts: theirs.prompts.then(|| listing(theirs.prompts_change, false)),
                     completions: theirs.completions.then_some(PlainCapability {}),
                     logging: theirs.logging.then_some(PlainCapability {}),
                     ..CAPABILITIES

@@ -228,7 +228,7 @@ impl Stream {
         }
         match self.read(request) {
             Ok((Ask::Listen(asked), ..)) => self.subscribe(request, &who, &asked).await,
-            Ok((ask @ (Ask::Call(_) | Ask::Prompt(_)), era, talk)) => {
+            Ok((ask @ (Ask::Call(_) | Ask::Prompt(_) | Ask::Errand(..)), era, talk)) => {
                 self.start(request, who, ask, era, talk).await
             }
             Ok((ask, era, talk)) => {
@@ -317,7 +317,7 @@ impl Stream {
             who: Box::new(move || identity()),
             endpoint: self.endpoint(),
             peer,
-            wants: Wants { tools: granted.tools, resources: granted.resources },
+            wants: Wants::of(&granted),
             subscription: Some(request.id.to_owned_json()),
         };
         let out = self.out.clone();

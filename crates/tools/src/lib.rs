@@ -27,4 +27,6 @@ pub use offer::{CompletionOf, Offer, PromptArgument, PromptListing, ResourceList
 pub use schema::{Field, Kind, Schema};
 pub use session::{HostRun, HostShell, Notices, PassedOn, SubEvents};
 pub use spec::{Annotations, Definition, Scene, Tool, ToolRun, ToolSpec};
-pub use upstreams::{Errand, ListOf, Listed, NoUpstreams, UpstreamHealth, UpstreamOffers, Upstreams};
+pub use upstreams::{
+    Errand, ListOf, Listed, NoUpstreams, UpstreamHealth, UpstreamOffers, Upstreams, Watching,
+};

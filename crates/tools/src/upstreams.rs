@@ -1,5 +1,6 @@
 //! Third-party servers, as the gateway sees them.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -54,9 +55,16 @@ impl ListOf {
 
 /// What an upstream says it has beside tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "so many things that there are or are not")]
 pub struct UpstreamOffers {
     /// Resources.
     pub resources: bool,
+    /// To tell of changes of single resources.
+    pub subscribe: bool,
+    /// To tell of changes of the list of resources.
+    pub resources_change: bool,
+    /// To tell of changes of the list of prompts.
+    pub prompts_change: bool,
     /// Prompts.
     pub prompts: bool,
     /// How arguments could go on.
@@ -103,6 +111,16 @@ pub trait Upstreams: Send + Sync {
     /// Nobody comes back to this call: it is given up at the upstream, too.
     fn give_up(&self, parked: Parked);
 
+    /// Watches a resource of an upstream for as long as the value is kept. `None`: too many are watched, or there is no such
+    /// upstream.
+    fn watch(&self, upstream: UpstreamName, uri: &str) -> Option<Watching>;
+
+    /// How often a resource that is watched has changed.
+    fn changes_of(&self, upstream: UpstreamName, uri: &str) -> Option<u64>;
+
+    /// How often its lists of resources and of prompts have changed.
+    fn changes_of_lists(&self, upstream: UpstreamName) -> (u64, u64);
+
     /// What it has beside tools; nothing while it does not run.
     fn offers(&self, upstream: UpstreamName) -> UpstreamOffers;
 
@@ -111,6 +129,24 @@ pub trait Upstreams: Send + Sync {
 
     /// How each of them is, by name.
     fn health(&self) -> Vec<UpstreamHealth>;
+}
+
+/// A client's interest in a resource of an upstream; it ends when this is dropped.
+pub struct Watching {
+    _kept: Box<dyn Any + Send + Sync>,
+}
+
+impl Watching {
+    /// What ends with it.
+    pub fn new(kept: impl Any + Send + Sync) -> Self {
+        Self { _kept: Box::new(kept) }
+    }
+}
+
+impl std::fmt::Debug for Watching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watching").finish_non_exhaustive()
+    }
 }
 
 /// A list as an upstream wrote it.
@@ -183,6 +219,18 @@ impl Upstreams for NoUpstreams {
     }
 
     fn give_up(&self, _parked: Parked) {}
+
+    fn watch(&self, _upstream: UpstreamName, _uri: &str) -> Option<Watching> {
+        None
+    }
+
+    fn changes_of(&self, _upstream: UpstreamName, _uri: &str) -> Option<u64> {
+        None
+    }
+
+    fn changes_of_lists(&self, _upstream: UpstreamName) -> (u64, u64) {
+        (0, 0)
+    }
 
     fn offers(&self, _upstream: UpstreamName) -> UpstreamOffers {
         UpstreamOffers::default()

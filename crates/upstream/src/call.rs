@@ -140,7 +140,8 @@ impl Call {
             return Err(Fault::Asks(why).into());
         }
         let judged = question::judge(keeper, run, &question.method, &question.params);
-        question::record(run, &question.shown(), judged.as_ref().err()).await?;
+        let refused = judged.as_ref().err().map(|refused| refused.why.as_str());
+        question::record(run, &question.shown(), refused).await?;
         match judged {
             Ok(asks) => {
                 let asks = TheirQuestion { refusable: true, ..asks };

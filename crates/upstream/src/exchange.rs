@@ -77,12 +77,7 @@ async fn settle(keeper: &Keeper, run: &ToolRun<'_>, answered: Answered) -> Resul
     let pages = forward.abilities.both(keeper.settings().client_requests).page;
     if reply.kind == ReplyKind::ProtocolError(OPEN_A_PAGE) && !pages {
         let why = "it wants a page opened";
-        question::record(
-            run,
-            why,
-            Some(&Refused { code: 0, why: "`client_requests`, or the client".to_owned() }),
-        )
-        .await?;
+        question::record(run, why, Some("`client_requests` or the client does not permit it")).await?;
         return Err(failed(Fault::Asks(why.to_owned())));
     }
     let reply = marked(reply, keeper.name()).map_err(failed)?;
@@ -102,7 +97,8 @@ async fn needs(keeper: &Keeper, run: &ToolRun<'_>, reply: &Reply) -> Result<Need
     for (name, method, params) in written {
         let judged = question::judge(keeper, run, &method, params);
         let shown: String = method.chars().take(60).flat_map(char::escape_default).collect();
-        question::record(run, &shown, judged.as_ref().err()).await?;
+        let refused = judged.as_ref().err().map(|refused| refused.why.as_str());
+        question::record(run, &shown, refused).await?;
         let question = judged.map_err(|Refused { why, .. }| failed(Fault::Asks(why)))?;
         questions.insert(name.into_owned(), Question::Theirs(question));
     }

@@ -12,12 +12,13 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tools::UpstreamOffers;
-use wire::{Era, ProtocolVersion, TheirCapabilities};
+use wire::{Era, ProtocolVersion};
 
 use crate::breaker::Breaker;
 use crate::child::{Program, Wanted};
 use crate::environment;
 use crate::fault::Fault;
+use crate::follow::Follower;
 use crate::handshake::{list, shake};
 use crate::http::Remote;
 use crate::judge::Seen;
@@ -31,6 +32,7 @@ use crate::restart::Restart;
 use crate::settings::{HttpSettings, Reach, UpstreamSettings};
 use crate::starter::Starter;
 use crate::upstreams::Ledger;
+use crate::watches::Watches;
 
 /// The first pause before it is started again; each that follows is twice as long.
 const FIRST: Duration = Duration::from_millis(250);
@@ -40,6 +42,8 @@ const LONGEST: Duration = Duration::from_secs(60);
 const STEADY: Duration = Duration::from_secs(60);
 /// How long what it lists stays as it is after it said that it changed: whoever changes it changes more.
 const SETTLE: Duration = Duration::from_millis(50);
+/// Changes that are nothing unusual.
+const SOME: u32 = 8;
 /// The longest that it stays so, for one that says it again and again.
 const SETTLED: Duration = Duration::from_secs(10);
 
@@ -58,6 +62,7 @@ pub(crate) struct Keeper {
     /// Whether it was last reached as a server with two endpoints.
     two_endpoints: Arc<AtomicBool>,
     parking: Arc<Parking>,
+    watches: Arc<Watches>,
     running: ArcSwapOption<Running>,
     offer: ArcSwap<Offer>,
     seen: Mutex<Seen>,
@@ -94,6 +99,7 @@ impl Keeper {
             calls: measure::Calls::default(),
             two_endpoints: Arc::default(),
             parking: Arc::default(),
+            watches: Arc::default(),
             running: ArcSwapOption::empty(),
             offer: ArcSwap::default(),
             seen: Mutex::default(),
@@ -162,6 +168,11 @@ impl Keeper {
 
     pub(crate) fn calls(&self) -> &measure::Calls {
         &self.calls
+    }
+
+    /// What clients want to hear of it.
+    pub(crate) fn watches(&self) -> &Arc<Watches> {
+        &self.watches
     }
 
     /// Its calls that wait for their clients.
@@ -274,8 +285,12 @@ impl Keeper {
         let (remote, standing, orders) =
             Remote::new(self.name(), settings, self.settings.client_requests, broker, &self.two_endpoints)
                 .await?;
-        let (link, messages) =
-            Link::new(self.name(), standing, Some(Arc::clone(&remote) as Arc<dyn Carrier>));
+        let (link, messages) = Link::new(
+            self.name(),
+            standing,
+            Arc::clone(&self.watches),
+            Some(Arc::clone(&remote) as Arc<dyn Carrier>),
+        );
         let serving = tokio::spawn(remote.run(Arc::clone(&link), messages, orders));
         Ok((None, link, Serving(serving)))
     }
@@ -287,7 +302,7 @@ impl Keeper {
         around: &Around,
     ) -> Result<(Option<Program>, Arc<Link>, Serving), String> {
         let (mut program, pipes) = Program::start(wanted, &around.starter).await?;
-        let (link, messages) = Link::new(self.name(), Arc::new(standing), None);
+        let (link, messages) = Link::new(self.name(), Arc::new(standing), Arc::clone(&self.watches), None);
         let reading = {
             let link = Arc::clone(&link);
             tokio::spawn(async move { link.read(pipes.output).await })
@@ -347,9 +362,11 @@ impl Keeper {
     async fn use_it(self: &Arc<Self>, around: &Around, link: &Arc<Link>) -> String {
         let ready = async {
             let (version, has) = shake(link, self.settings.client_requests).await?;
-            Ok::<_, Fault>((version, has, list(link, version).await?))
+            // Before anything is listed, so that no change of it is missed.
+            let follower = Follower::new(link, version, &self.watches).await;
+            Ok::<_, Fault>((version, has, follower, list(link, version).await?))
         };
-        let (version, has, listed) = match ready.await {
+        let (version, has, mut follower, listed) = match ready.await {
             Ok(ready) => ready,
             Err(fault) => return fault.of_start(),
         };
@@ -358,18 +375,33 @@ impl Keeper {
         }
         let offer = self.offer();
         tracing::info!(upstream = %self.name(), version = %version, tools = offer.in_order().len(), withheld = offer.withheld(), "it is ready");
-        let TheirCapabilities { resources, prompts, completions, logging } = has;
-        let offers = UpstreamOffers { resources, prompts, completions, logging };
+        let offers = UpstreamOffers {
+            resources: has.resources,
+            subscribe: has.subscribe,
+            resources_change: has.resources_change,
+            prompts: has.prompts,
+            prompts_change: has.prompts_change,
+            completions: has.completions,
+            logging: has.logging,
+        };
         self.running.store(Some(Arc::new(Running { link: Arc::clone(link), version, offers })));
         self.tried.send_replace(true);
         self.restart.settled();
-        let (mut settle, mut last) = (SETTLE, Instant::now());
+        let (mut of_tools, mut of_news) = (Pace::default(), Pace::default());
         self.breaker.reset();
+        // What changed while it did not run.
+        self.watches.missed();
         measure::up(self.name(), true);
         loop {
+            let mut tools = false;
             let paused = tokio::select! {
                 paused = self.breaker.opened() => Some(paused),
-                () = link.relist.notified() => None,
+                () = link.relist.notified() => {
+                    tools = true;
+                    None
+                }
+                () = self.watches.news.notified() => None,
+                () = follower.follow() => continue,
                 () = link.strayed.notified() => {
                     self.tell_strays(around, link).await;
                     continue;
@@ -382,9 +414,14 @@ impl Keeper {
                 }
             }
             // One that changes all the time is listed, recorded and told less and less often.
-            settle = if last.elapsed() > STEADY { SETTLE } else { (settle * 2).min(SETTLED) };
+            let settle = if tools { of_tools.next() } else { of_news.next() };
             tokio::time::sleep(settle).await;
-            last = Instant::now();
+            if self.watches.publish() {
+                around.changed.send_modify(|times| *times += 1);
+            }
+            if !tools {
+                continue;
+            }
             let judged = match list(link, version).await {
                 Ok(listed) => self.judge(around, listed, link.standing()).await,
                 Err(fault) => return fault.of_start(),
@@ -414,6 +451,26 @@ impl Keeper {
         if differs {
             changed.send_modify(|times| *times += 1);
         }
+    }
+}
+
+/// How long what changes is left to settle.
+#[derive(Default)]
+struct Pace {
+    changes: u32,
+    last: Option<Instant>,
+}
+
+impl Pace {
+    /// The pause after one more change: short, unless there were many with no long time between any two of them.
+    fn next(&mut self) -> Duration {
+        let now = Instant::now();
+        if self.last.is_none_or(|last| now.saturating_duration_since(last) > STEADY) {
+            self.changes = 0;
+        }
+        self.last = Some(now);
+        self.changes = self.changes.saturating_add(1);
+        SETTLE.saturating_mul(2_u32.saturating_pow(self.changes.saturating_sub(SOME))).min(SETTLED)
     }
 }
 

@@ -12,6 +12,7 @@ mod environment;
 mod errand;
 mod exchange;
 mod fault;
+mod follow;
 mod handshake;
 mod http;
 mod judge;
@@ -34,6 +35,7 @@ mod starter;
 mod tool;
 mod tour;
 mod upstreams;
+mod watches;
 
 pub use http::{CertificateFault, certificate_fault};
 pub use launch::launched;

@@ -19,6 +19,7 @@ use wire::{Message, RequestId, ScanLimits};
 
 use crate::fault::Fault;
 use crate::lines::{Line, Lines};
+use crate::watches::{Changed, Watches};
 
 /// The longest message of an upstream, in bytes.
 pub(crate) const LONGEST: usize = 16 * 1024 * 1024;
@@ -56,6 +57,7 @@ pub(crate) struct Link {
     strays: Mutex<Strays>,
     /// There are strays that were not looked at.
     pub(crate) strayed: Notify,
+    watches: Arc<Watches>,
     /// Its tools are not what they were.
     pub(crate) relist: Notify,
     /// Cancelled when it is over: the program has ended, or nothing more is sent to it.
@@ -140,6 +142,7 @@ impl Link {
     pub(crate) fn new(
         upstream: UpstreamName,
         standing: Arc<Standing>,
+        watches: Arc<Watches>,
         carrier: Option<Arc<dyn Carrier>>,
     ) -> (Arc<Self>, mpsc::Receiver<Vec<u8>>) {
         let (out, messages) = mpsc::channel(WAITING);
@@ -155,6 +158,7 @@ impl Link {
             level: tokio::sync::Mutex::default(),
             strays: Mutex::default(),
             strayed: Notify::new(),
+            watches,
             relist: Notify::new(),
             over: CancellationToken::new(),
         };
@@ -299,6 +303,13 @@ impl Link {
         let params = notification.raw_params();
         match &*notification.method {
             "notifications/tools/list_changed" => self.relist.notify_one(),
+            "notifications/resources/list_changed" => self.watches.said(Changed::Resources),
+            "notifications/prompts/list_changed" => self.watches.said(Changed::Prompts),
+            "notifications/resources/updated" => {
+                if let Some(uri) = params.and_then(wire::updated_uri) {
+                    self.watches.said(Changed::Resource(uri));
+                }
+            }
             "notifications/progress" => {
                 let Some((params, of)) = params.and_then(|params| Some((params, wire::progress_of(params)?)))
                 else {

@@ -54,15 +54,11 @@ pub(crate) fn judge(
 }
 
 /// Records a question as a part of the call that it belongs to, before anybody is asked.
-pub(crate) async fn record(
-    run: &ToolRun<'_>,
-    method: &str,
-    refused: Option<&Refused>,
-) -> Result<(), Failure> {
+pub(crate) async fn record(run: &ToolRun<'_>, method: &str, refused: Option<&str>) -> Result<(), Failure> {
     run.sub_events.begin("upstream_asked", method).await?;
     let how = match refused {
         None => "put to the client".to_owned(),
-        Some(Refused { why, .. }) => format!("refused: {why}"),
+        Some(why) => format!("refused: {why}"),
     };
     run.sub_events.end("upstream_asked", &how).await
 }

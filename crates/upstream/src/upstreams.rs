@@ -11,7 +11,7 @@ use model::{ErrorCode, Failure, Forward, Parked, PrincipalId, Reply, UpstreamNam
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
-use tools::{Errand, ListOf, Listed, Tool, UpstreamHealth, UpstreamOffers, Upstreams};
+use tools::{Errand, ListOf, Listed, Tool, UpstreamHealth, UpstreamOffers, Upstreams, Watching};
 
 use crate::errand::UpstreamErrand;
 use crate::exchange;
@@ -214,6 +214,18 @@ impl Upstreams for UpstreamPool {
         if let Some(keeper) = self.keeper(parked.upstream) {
             keeper.parking().forget(parked.ticket);
         }
+    }
+
+    fn watch(&self, upstream: UpstreamName, uri: &str) -> Option<Watching> {
+        self.keeper(upstream)?.watches().watch(uri).map(Watching::new)
+    }
+
+    fn changes_of(&self, upstream: UpstreamName, uri: &str) -> Option<u64> {
+        self.keeper(upstream)?.watches().changes_of(uri)
+    }
+
+    fn changes_of_lists(&self, upstream: UpstreamName) -> (u64, u64) {
+        self.keeper(upstream).map(|keeper| keeper.watches().lists()).unwrap_or_default()
     }
 
     fn offers(&self, upstream: UpstreamName) -> UpstreamOffers {

@@ -1,6 +1,7 @@
 //! The other side of the protocol: requests of ours to an upstream, and how its answers are read.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use model::{Abilities, LogLevel};
 use serde::Deserialize;
@@ -50,10 +51,27 @@ pub fn discover_params(version: ProtocolVersion) -> String {
     format!(r#"{{"_meta":{{{}}}}}"#, modern_meta(ModernMeta::silent(version)))
 }
 
-/// The parameters of `subscriptions/listen`: to be told when the tools change.
-pub fn listen_params(version: ProtocolVersion) -> String {
+/// The parameters of `subscriptions/listen`: to be told when a list changes, or one of these resources.
+pub fn listen_params(version: ProtocolVersion, watched: &BTreeSet<String>) -> String {
     let meta = modern_meta(ModernMeta::silent(version));
-    format!(r#"{{"notifications":{{"toolsListChanged":true}},"_meta":{{{meta}}}}}"#)
+    let lists = r#""toolsListChanged":true,"promptsListChanged":true,"resourcesListChanged":true"#;
+    let watched: Vec<&str> = watched.iter().map(String::as_str).collect();
+    let watched = match watched.is_empty() {
+        true => String::new(),
+        false => format!(r#","resourceSubscriptions":{}"#, serde_json::Value::from(watched)),
+    };
+    format!(r#"{{"notifications":{{{lists}{watched}}},"_meta":{{{meta}}}}}"#)
+}
+
+/// The parameters of `resources/subscribe` and `resources/unsubscribe`.
+pub fn uri_params(uri: &str) -> String {
+    format!(r#"{{"uri":{}}}"#, serde_json::Value::from(uri))
+}
+
+/// The address in `notifications/resources/updated`.
+pub fn updated_uri(params: &RawValue) -> Option<String> {
+    let members = Members::read(params.get()).ok()?;
+    serde_json::from_str(members.find("uri")?.get()).ok()
 }
 
 /// The parameters of `initialize`: the newest legacy version, and what clients may be asked through us.

@@ -33,8 +33,9 @@ pub use canonical::{canonical, statements};
 pub use client::{
     CallHead, ToolHead, ToolsPage, discover_params, initialize_params, is_about_session, is_method_not_found,
     level_of, level_params, list_params, listen_params, progress_of, read_discovered, read_error_code,
-    read_initialized, renamed, with_progress_token, with_result_type, write_cancelled, write_forwarded,
-    write_initialized, write_not_offered, write_pong, write_request, write_told,
+    read_initialized, renamed, updated_uri, uri_params, with_progress_token, with_result_type,
+    write_cancelled, write_forwarded, write_initialized, write_not_offered, write_pong, write_request,
+    write_told,
 };
 pub use content::{ContentBlock, ResourceContents};
 pub use cursor::Cursor;

@@ -28,6 +28,8 @@ pub enum Changed<'a> {
     Tools,
     /// The resources it may know of.
     Resources,
+    /// The prompts it may know of.
+    Prompts,
     /// The resource of this address.
     Resource(&'a str),
 }
@@ -58,6 +60,7 @@ pub fn write_changed(
     let (method, uri) = match changed {
         Changed::Tools => ("notifications/tools/list_changed", None),
         Changed::Resources => ("notifications/resources/list_changed", None),
+        Changed::Prompts => ("notifications/prompts/list_changed", None),
         Changed::Resource(uri) => ("notifications/resources/updated", Some(uri)),
     };
     write_notification(method, &Params { meta: subscription.map(SubscriptionMeta::of), uri })

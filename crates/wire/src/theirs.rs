@@ -10,9 +10,16 @@ use crate::forward::{Members, apply, place};
 
 /// What an upstream says it has beside tools.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "so many things that there are or are not")]
 pub struct TheirCapabilities {
     /// Resources.
     pub resources: bool,
+    /// To tell of changes of single resources.
+    pub subscribe: bool,
+    /// To tell of changes of the list of resources.
+    pub resources_change: bool,
+    /// To tell of changes of the list of prompts.
+    pub prompts_change: bool,
     /// Prompts.
     pub prompts: bool,
     /// How arguments could go on.
@@ -29,7 +36,14 @@ impl TheirCapabilities {
             return Self::default();
         };
         let has = |name: &str| members.find(name).is_some_and(|value| value.get().starts_with('{'));
+        let says = |name: &str, key: &str| {
+            let of = members.find(name).and_then(|value| Members::read(value.get()).ok()?.find(key));
+            of.is_some_and(|value| value.get() == "true")
+        };
         Self {
+            subscribe: says("resources", "subscribe"),
+            resources_change: says("resources", "listChanged"),
+            prompts_change: says("prompts", "listChanged"),
             resources: has("resources"),
             prompts: has("prompts"),
             completions: has("completions"),
@@ -139,7 +153,14 @@ mod tests {
         let all = read(
             r#"{"capabilities":{"resources":{"subscribe":true},"prompts":{},"completions":{},"logging":{}}}"#,
         );
-        assert!(all.resources && all.prompts && all.completions && all.logging);
+        assert!(
+            all.resources
+                && all.subscribe
+                && all.prompts
+                && !all.prompts_change
+                && all.completions
+                && all.logging
+        );
         for none in ["{}", r#"{"capabilities":1}"#, r#"{"capabilities":{"prompts":true}}"#, "[]"] {
             assert_eq!(read(none), TheirCapabilities::default(), "{none}");
         }

@@ -4,6 +4,7 @@ mod pins;
 mod questions;
 mod restart;
 mod sandbox;
+mod tidings;
 
 use std::time::Duration;
 

@@ -166,7 +166,7 @@ impl Exchange<'_> {
         let (out, messages) = mpsc::channel(1);
         let events = Events::new(messages, shared.ending.clone(), shared.limits.keep_alive, under_way)
             .after(VecDeque::from([first]));
-        let wants = Wants { tools: granted.tools, resources: granted.resources };
+        let wants = Wants::of(&granted);
         tokio::spawn(told(
             Arc::clone(shared),
             who,

@@ -128,22 +128,23 @@ fn only_differences_are_told_and_each_once() {
     let view = |tools, resources, watched: &[(&str, Option<Digest>)]| View {
         tools,
         resources,
+        prompts: Digest::of([]),
         watched: watched.iter().map(|(uri, digest)| ((*uri).to_owned(), *digest)).collect(),
     };
     let peer = Peer::default();
     assert_eq!(peer.differences(&view(one, one, &[])), []);
     assert_eq!(peer.differences(&view(one, one, &[])), []);
     assert_eq!(peer.differences(&view(two, one, &[])), [Change::Tools]);
-    peer.watch("a:b".into(), None).unwrap();
+    peer.watch("a:b".into(), None, None).unwrap();
     let told = peer.differences(&view(two, two, &[("a:b", Some(one))]));
     assert_eq!(told, [Change::Resources, Change::Resource("a:b".into())]);
     assert_eq!(peer.differences(&view(two, two, &[("a:b", Some(one))])), []);
     peer.unwatch("a:b");
     assert_eq!(peer.differences(&view(two, two, &[("a:b", None)])), []);
-    assert!(peer.watch("x".repeat(513), None).is_err());
+    assert!(peer.watch("x".repeat(513), None, None).is_err());
     for n in 0..64 {
-        peer.watch(format!("a:{n}"), None).unwrap();
+        peer.watch(format!("a:{n}"), None, None).unwrap();
     }
-    assert!(peer.watch("a:64".into(), None).is_err());
-    assert!(peer.watch("a:1".into(), None).is_ok());
+    assert!(peer.watch("a:64".into(), None, None).is_err());
+    assert!(peer.watch("a:1".into(), None, None).is_ok());
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use gateway::{
     Authenticated, Completing, Digest, Endpoint, GaveUp, Health, NotRecorded, Notice, Origin, Presented,
     PromptCall, PromptListing, Recorded, ResourceListing, TemplateListing, TheirList, ToolCall, ToolList,
-    Unauthenticated, Unlisted, UpstreamOffers, View,
+    Unauthenticated, Unlisted, UpstreamOffers, View, Watching,
 };
 use mcp::Gate;
 use model::{
@@ -228,9 +228,14 @@ impl Gate for TestGate {
         !matches!(endpoint, Endpoint::Upstream(_))
     }
 
+    fn watch(&self, _at: &Authenticated<Endpoint>, _uri: &str) -> Option<Watching> {
+        None
+    }
+
     fn view(&self, at: &Authenticated<Endpoint>, watched: &[String]) -> View {
         let seen = Digest::of([at.principal().id.as_str(), &self.changed.borrow().to_string()]);
         View {
+            prompts: Digest::of([]),
             tools: seen,
             resources: seen,
             watched: watched.iter().map(|uri| (uri.clone(), Some(seen))).collect(),

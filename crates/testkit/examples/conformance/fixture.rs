@@ -20,9 +20,11 @@ use model::{
 };
 use policy::{NetworkFence, RawRules, Rule, Snapshot, ToolFacts, Vocabulary};
 use store::{SqliteStore, StateStore};
+use tokio::sync::watch;
 use tools::{Catalogue, HostRun, HostShell, Tool, Upstreams};
 use upstream::{
-    Ledger, Load, PinBook, Pinning, Pins, Reach, Sandbox, SandboxSettings, UpstreamPool, UpstreamSettings,
+    HttpSettings, Ledger, Load, Networks, PinBook, Pinning, Pins, Reach, Sandbox, SandboxSettings,
+    UpstreamPool, UpstreamSettings,
 };
 
 use super::offer::FixtureOffer;
@@ -45,8 +47,15 @@ principals = ["*"]
 targets = ["*"]
 "#;
 
-/// What stands behind a fixture, if something does: the program, which is then at `/mcp/fixture`.
-pub(crate) type Behind = Option<Vec<String>>;
+/// What stands behind a fixture, if something does: it is then at `/mcp/fixture`.
+pub(crate) enum Behind {
+    /// Nothing.
+    Nothing,
+    /// A program, on standard input and output.
+    Program(Vec<String>),
+    /// A server at this address.
+    Http(String),
+}
 
 /// What puts other rules in force while the gateway runs.
 pub(crate) type Late = Arc<OnceLock<Weak<Gateway>>>;
@@ -83,7 +92,7 @@ impl Fixture {
 
     /// Starts one in this folder, with the keys, the journal and the state that an earlier one left there.
     pub(crate) async fn start_at(folder: &Path, clock: Arc<dyn Clock>, sessions: SessionLimits) -> Self {
-        Self::start_with_behind(folder, clock, sessions, None).await
+        Self::start_with_behind(folder, clock, sessions, Behind::Nothing).await
     }
 
     /// The same, with a server behind it.
@@ -133,9 +142,10 @@ fn gateway(
     let directory = Arc::new(entries);
     let catalogue = Arc::new(Catalogue::of(tool::all(late, &directory)));
     let broker = Arc::new(Broker::new(store, Arc::clone(clock), Arc::clone(entropy), None));
+    let (upstreams, changes) = upstreams(&broker, behind);
     let gateway = Gateway::new(GatewayParts {
         journal: journal(folder, clock, entropy),
-        upstreams: upstreams(&broker, behind),
+        upstreams,
         broker,
         guard: Guard::new(),
         live: live(&directory, &facts(catalogue.tools()), false),
@@ -147,15 +157,41 @@ fn gateway(
         clock: Arc::clone(clock),
         meter: Arc::new(AuthFailureMeter::new()),
     });
-    (Arc::new(gateway), keys)
+    let gateway = Arc::new(gateway);
+    if let Some(changes) = changes {
+        tokio::spawn(follow(changes, Arc::downgrade(&gateway)));
+    }
+    (gateway, keys)
 }
 
-fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
-    let Some(command) = behind else { return Arc::new(tools::NoUpstreams) };
+/// Clients hear of it when what stands behind offers something else.
+async fn follow(mut changes: watch::Receiver<u64>, gateway: Weak<Gateway>) {
+    while changes.changed().await.is_ok() {
+        let Some(gateway) = gateway.upgrade() else { return };
+        gateway.offer_changed();
+    }
+}
+
+fn upstreams(broker: &Arc<Broker>, behind: Behind) -> (Arc<dyn Upstreams>, Option<watch::Receiver<u64>>) {
+    let reach = match behind {
+        Behind::Nothing => return (Arc::new(tools::NoUpstreams), None),
+        Behind::Program(command) => {
+            Reach::Program { command, env: Vec::new(), folder: "/".into(), sandbox: unconfined() }
+        }
+        Behind::Http(url) => Reach::Http(Box::new(HttpSettings {
+            url,
+            bearer: None,
+            oauth: None,
+            headers: Vec::new(),
+            ca: None,
+            identity: None,
+            networks: Networks::default(),
+        })),
+    };
     let pool = UpstreamPool::new(Arc::clone(broker), Arc::new(Unwritten), Arc::new(Unwritten));
     pool.configure(vec![UpstreamSettings {
         name: UpstreamName::parse("fixture").expect("a literal"),
-        reach: Reach::Program { command, env: Vec::new(), folder: "/".into(), sandbox: unconfined() },
+        reach,
         tools: None,
         tier: BTreeMap::new(),
         timeout: None,
@@ -164,7 +200,8 @@ fn upstreams(broker: &Arc<Broker>, behind: Behind) -> Arc<dyn Upstreams> {
         client_requests: Abilities { form: true, page: true, sample: true, roots: true },
         required: true,
     }]);
-    Arc::new(pool)
+    let changes = pool.changes();
+    (Arc::new(pool), Some(changes))
 }
 
 /// It is ours, and so is what it stands behind.

@@ -64,11 +64,6 @@ impl Outgoing {
         Some(Self { body: body.into(), what, modern })
     }
 
-    /// Whether it asks a modern server for its tools: by then that server has said what it speaks.
-    pub(super) fn lists_tools(&self) -> bool {
-        self.modern.as_ref().is_some_and(|modern| modern.method == "tools/list")
-    }
-
     /// The number of the request that it is.
     pub(super) fn id(&self) -> Option<u64> {
         match self.what {

@@ -57,8 +57,6 @@ pub(crate) enum Order {
     End(String),
     /// Hear what a legacy server says unasked.
     Listen,
-    /// Hear what a modern server tells of changes.
-    Subscribe,
     /// Hear whether it is a server with two endpoints, which refused the greeting of this number so.
     Hear(u64, String),
 }
@@ -104,7 +102,6 @@ impl Remote {
     ) -> String {
         let mut tasks = JoinSet::<Option<String>>::new();
         tasks.spawn(Arc::clone(&self).probe(Arc::clone(&link)));
-        let mut subscribed = false;
         let why = loop {
             tokio::select! {
                 biased;
@@ -112,10 +109,6 @@ impl Remote {
                 Some(order) = orders.recv() => match order {
                     Order::End(why) => break why,
                     Order::Listen => drop(tasks.spawn(Arc::clone(&self).listen(Arc::clone(&link)))),
-                    Order::Subscribe if !std::mem::replace(&mut subscribed, true) => {
-                        tasks.spawn(Arc::clone(&self).subscribe(Arc::clone(&link)));
-                    }
-                    Order::Subscribe => {}
                     Order::Hear(id, why) => {
                         tasks.spawn(Arc::clone(&self).hear(Arc::clone(&link), id, why));
                     }
@@ -291,29 +284,6 @@ impl Remote {
         }
     }
 
-    /// Hears of a modern server when its tools change, for as long as it offers to tell.
-    async fn subscribe(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
-        let subscription =
-            wire::write_request(OWN, "subscriptions/listen", &wire::listen_params(wire::LATEST));
-        let subscription = Outgoing::new(subscription)?;
-        let mut pause = REOPEN.0;
-        loop {
-            let mut ends = |message: &[u8]| {
-                let taken = link.take(message, Some(OWN));
-                if is_result(message) { Taken::Answer } else { taken }
-            };
-            match self.exchange.post(&subscription, &Agreed::default(), &mut |_| {}, &mut ends).await {
-                Ok(()) => pause = REOPEN.0,
-                Err(Broken::Off) => {}
-                Err(broken) => return broken.ends_it(),
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(REOPEN.1);
-            // What changed while nobody listened.
-            link.relist.notify_one();
-        }
-    }
-
     /// Asks now and then whether it is there: if it is not, whoever posts the question finds out.
     async fn probe(self: Arc<Self>, link: Arc<Link>) -> Option<String> {
         loop {
@@ -333,9 +303,6 @@ impl Carrier for Remote {
             let Some(outgoing) = Outgoing::new(message) else {
                 return self.order(Order::End(OURS_IS_NONE.to_owned()));
             };
-            if outgoing.lists_tools() {
-                self.order(Order::Subscribe);
-            }
             if let Some(why) = self.deliver(&outgoing, &link).await {
                 self.order(Order::End(why));
             }
@@ -349,11 +316,6 @@ fn version_in(message: &[u8]) -> Option<wire::ProtocolVersion> {
         Ok(Message::Response(response)) => wire::read_initialized(response.outcome.ok()?),
         Ok(Message::Request(_) | Message::Notification(_)) | Err(_) => None,
     }
-}
-
-fn is_result(message: &[u8]) -> bool {
-    let parsed = Message::parse(message, ScanLimits::default());
-    matches!(parsed, Ok(Message::Response(response)) if response.outcome.is_ok())
 }
 
 /// The headers of every request, and the secrets among them.
