@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::SECRET;
 use super::configuration::CALLS;
-use crate::shape::{Key, Kind, key, later_word, word};
+use crate::shape::{Key, Kind, key, word};
 
 pub(super) const UPSTREAM: &[Key] = &[
     key(

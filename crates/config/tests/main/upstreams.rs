@@ -83,7 +83,6 @@ fn what_is_wrong_or_comes_later_is_refused_by_name() {
     let sandboxed = |kind: &str, line: &str| {
         format!("{}{line}", LEAST.replace("sandbox = \"off\"", &format!("sandbox = \"{kind}\"")))
     };
-    let later = "comes with a later version of Portcullis";
     let name = |name: &str| LEAST.replace("github", name);
     let cases: Vec<(String, Vec<String>)> = vec![
         (LEAST.to_owned(), vec![]),

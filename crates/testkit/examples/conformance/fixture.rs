@@ -52,6 +52,10 @@ pub(crate) enum Behind {
     /// Nothing.
     Nothing,
     /// A program, on standard input and output.
+    #[cfg_attr(
+        test,
+        expect(dead_code, reason = "a gateway starts programs through itself, which a test is not")
+    )]
     Program(Vec<String>),
     /// A server at this address.
     Http(String),

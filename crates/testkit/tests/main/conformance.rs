@@ -44,7 +44,7 @@ async fn the_conformance_suite_passes_through_a_gateway_before_a_server_over_htt
 #[tokio::test(flavor = "multi_thread")]
 async fn the_conformance_suite_passes_through_a_gateway_before_a_program() {
     let own = std::env::current_exe().unwrap();
-    // Cargo builds examples before it runs tests.
+    // Cargo builds examples before it runs tests, unless it is told a test's name before `--`.
     let program = own.ancestors().nth(2).unwrap().join("examples/conformance");
     assert!(program.exists(), "`cargo build -p testkit --example conformance` makes {}", program.display());
     // A gateway starts programs through itself, so that it must be one.
