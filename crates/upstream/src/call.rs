@@ -178,8 +178,9 @@ impl From<Failure> for Stopped {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // It may wait for this before it does anything else.
         if let Some((question, _)) = self.open.take() {
+            // In this order, or it could go on with the refusal.
+            self.asked.give_up();
             self.link.refuse(&question, wire::code::METHOD_NOT_FOUND, "the client does not answer");
         }
     }

@@ -450,6 +450,19 @@ impl Asked {
         }
     }
 
+    /// The answer is waited for no more: the upstream is told, unless it has answered.
+    pub(crate) fn give_up(&mut self) {
+        if self.done || lock(&self.link.waiting).remove(&self.id).is_none() {
+            return;
+        }
+        self.done = true;
+        if self.heard {
+            *lock(&self.link.echoes) = Some(Instant::now() + ECHO);
+        }
+        // A program that does not read is not waited for.
+        let _ = self.link.out.try_send(wire::write_cancelled(self.id));
+    }
+
     fn ended_before(mut self) -> Fault {
         self.done = true;
         lock(&self.link.waiting).remove(&self.id);
@@ -473,13 +486,7 @@ pub(crate) enum Next {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if !self.done && lock(&self.link.waiting).remove(&self.id).is_some() {
-            if self.heard {
-                *lock(&self.link.echoes) = Some(Instant::now() + ECHO);
-            }
-            // A program that does not read is not waited for.
-            let _ = self.link.out.try_send(wire::write_cancelled(self.id));
-        }
+        self.give_up();
         // It may wait for an answer before it does anything else.
         self.told.close();
         while let Ok(told) = self.told.try_recv() {
