@@ -12,7 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use mcp::client::Client;
+use mcp::mirror::TOOL;
 use model::Clock;
 
 use super::load::{Load, drive, percentile};
@@ -41,6 +43,9 @@ pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> a
     let stage = Stage::with_upstreams(Durability::Auto, None, upstreams(&url)?)?;
     let (gateway, gate) = stage.serve().await?;
     let (gateway, key) = (Arc::new(gateway), Some(stage.api_key()));
+    for path in ["/mcp/read", "/mcp/dangerous", "/mcp/stdio"] {
+        ready(gate, path, key).await?;
+    }
     let mut contenders = vec![
         Contender::modern("direct", Arc::new(server), address, "/mcp", None).await?,
         Contender::modern("bare hop", Arc::new(hop), hop_address, "/mcp", None).await?,
@@ -60,6 +65,19 @@ pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> a
         }
     }
     Ok(figures(&contenders))
+}
+
+/// Waits until the gateway has learnt what its upstream offers.
+async fn ready(gate: SocketAddr, path: &str, key: Option<&str>) -> anyhow::Result<()> {
+    let mut client = Client::connect(gate, path, key).await?;
+    for _ in 0..400 {
+        let (tools, _) = client.list_tools().await?;
+        if tools.iter().any(|tool| tool == TOOL) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    bail!("`{path}` does not offer its tool")
 }
 
 async fn round(
@@ -86,7 +104,7 @@ async fn round(
 fn upstreams(url: &str) -> anyhow::Result<String> {
     let program = std::env::current_exe().context("find our own binary")?;
     let program = program.to_str().context("our own binary has an odd name")?;
-    let tool = mcp::mirror::TOOL;
+    let tool = TOOL;
     let common = format!("tools = [\"{tool}\"]\npin = \"off\"\n");
     Ok(format!(
         "[[upstream]]\nname = \"read\"\nurl = \"{url}\"\ntier = {{ {tool} = \"read\" }}\n{common}\n\

@@ -163,6 +163,9 @@ fn program(words: &[String]) -> String {
     format!("[upstream]\nurl = \"stdio\"\ncommand = [{}]\n", words.join(", "))
 }
 
+/// What the scripted server lists.
+const THEIR_TOOLS: usize = 22;
+
 const LOCAL: &str = "[listen]\ntransport = \"stdio\"\n";
 
 fn allow(tools: &[&str]) -> String {

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 use testkit::{Era, HttpScript, HttpUpstream, McpFailure, McpStdio, TestCa, UpstreamServer};
 
-use super::{LOCAL, Place, allow, in_path, lines, program, stdio_upstream, text};
+use super::{LOCAL, Place, THEIR_TOOLS, allow, in_path, lines, program, stdio_upstream, text};
 
 const OLD: Era = Era::Legacy("2025-03-26");
 
@@ -93,7 +93,7 @@ async fn a_client_sees_and_calls_what_is_listed_and_everything_it_tries_is_recor
         (vec![false], vec![true], vec![false])
     );
     let list = record.iter().find(|line| line["event"] == "tools_list").unwrap();
-    assert_eq!((&list["tools_upstream"], &list["tools_returned"]), (&json!(15), &json!(5)));
+    assert_eq!((&list["tools_upstream"], &list["tools_returned"]), (&json!(THEIR_TOOLS), &json!(5)));
     for line in &record {
         assert_eq!((&line["session_id"], &line["upstream"]), (&json!("1"), &json!("python3")), "{line}");
         assert_ne!(line["event"], "agent_connected", "never on standard input and output");
