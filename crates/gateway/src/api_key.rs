@@ -115,7 +115,14 @@ fn is_hex(byte: u8) -> bool {
 mod tests {
     use model::{Entropy, NoEntropy};
 
-    use super::{generate, hash_prefix, prefix, token_hash, verify, verify_token};
+    use super::{ALPHABET, generate, hash_prefix, is_of_alphabet, prefix, token_hash, verify, verify_token};
+
+    #[test]
+    fn a_key_may_have_what_keys_are_made_of_and_nothing_else() {
+        for byte in 0..=u8::MAX {
+            assert_eq!(is_of_alphabet(byte), ALPHABET.contains(&byte), "{byte}");
+        }
+    }
 
     struct Counting(std::sync::atomic::AtomicU8);
 

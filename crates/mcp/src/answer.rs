@@ -117,13 +117,16 @@ fn unlisted(why: Unlisted) -> Reply {
     })
 }
 
+fn no_such_method(name: &str) -> ProtocolReply {
+    ProtocolReply::Failed(RpcError::MethodNotFound(name.to_owned()))
+}
+
 fn protocol(gate: &Arc<dyn Gate>, asker: &Asker, ask: ProtocolAsk) -> ProtocolReply {
     let peer = asker.talk.peer.as_ref();
     match ask {
         // Alone, an upstream has its tools and nothing to watch.
-        ProtocolAsk::Subscribe(_) | ProtocolAsk::Unsubscribe(_) if asker.alone.is_some() => {
-            ProtocolReply::Failed(RpcError::MethodNotFound("resources/subscribe".into()))
-        }
+        ProtocolAsk::Subscribe(_) if asker.alone.is_some() => no_such_method("resources/subscribe"),
+        ProtocolAsk::Unsubscribe(_) if asker.alone.is_some() => no_such_method("resources/unsubscribe"),
         ProtocolAsk::Initialize(version, _) => ProtocolReply::Initialized(version, asker.offers(&**gate)),
         ProtocolAsk::Nothing => ProtocolReply::Nothing,
         ProtocolAsk::SetLevel(level) => {

@@ -1,6 +1,7 @@
 //! Child processes under measurement, and what the kernel says of them.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -21,6 +22,20 @@ impl Measured {
     pub(super) fn start(arguments: &[&str], log: &Path) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("find our own binary")?;
         Self::spawn(program.as_os_str(), arguments, log)
+    }
+
+    /// Starts our own binary as a server of this role, which prints its address first.
+    pub(super) async fn serving(
+        role: &str,
+        at: Option<&str>,
+        folder: &Path,
+    ) -> anyhow::Result<(Self, SocketAddr)> {
+        let mut arguments = vec!["bench", "--role", role];
+        arguments.extend(at.into_iter().flat_map(|at| ["--at", at]));
+        let mut server = Self::start(&arguments, &folder.join(format!("{role}.log")))?;
+        let address =
+            server.first_line().await?.parse().with_context(|| format!("the address of the {role}"))?;
+        Ok((server, address))
     }
 
     /// Starts another program; the first word is its name.

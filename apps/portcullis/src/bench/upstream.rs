@@ -34,12 +34,9 @@ const SLOWER: usize = 10;
 /// Measures everything in turns.
 pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
-    let mut server = Measured::start(&["bench", "--role", "server"], &folder.path().join("server.log"))?;
-    let address: SocketAddr = server.first_line().await?.parse().context("the server's address")?;
+    let (server, address) = Measured::serving("server", None, folder.path()).await?;
     let url = format!("http://{address}/mcp");
-    let hop_log = folder.path().join("hop.log");
-    let mut hop = Measured::start(&["bench", "--role", "hop", "--at", &url], &hop_log)?;
-    let hop_address = hop.first_line().await?.parse().context("the hop's address")?;
+    let (hop, hop_address) = Measured::serving("hop", Some(&url), folder.path()).await?;
     let stage = Stage::with_upstreams(Durability::Auto, None, upstreams(&url)?)?;
     let (gateway, gate) = stage.serve().await?;
     let (gateway, key) = (Arc::new(gateway), Some(stage.api_key()));

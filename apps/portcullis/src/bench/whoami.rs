@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use model::Clock;
 use serde_json::json;
 
@@ -20,8 +19,7 @@ pub(super) async fn measure(options: &BenchOptions, clock: &Arc<dyn Clock>) -> a
     let (gateway, address) = stage.serve().await?;
     let mut client = mcp::client::Client::connect(address, "/mcp", Some(stage.api_key())).await?;
     let request = client.prepare("whoami", &json!({}))?;
-    let mut echo = Measured::start(&["bench", "--role", "echo"], &stage.folder().join("echo.log"))?;
-    let echo_address = echo.first_line().await?.parse().context("the echo's address")?;
+    let (echo, echo_address) = Measured::serving("echo", None, stage.folder()).await?;
     let load = Load { address, request, vary: false, connections: CONNECTIONS, calls_each: options.calls };
     let bare = Load { address: echo_address, ..load.clone() };
     let (mut ours, mut theirs, mut medians) = (Duration::MAX, Duration::MAX, (Duration::MAX, Duration::MAX));

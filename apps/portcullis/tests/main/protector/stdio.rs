@@ -56,6 +56,7 @@ async fn a_client_sees_and_calls_what_is_listed_and_everything_it_tries_is_recor
         ("resources/read", json!({ "uri": "note://open/a" })),
         ("prompts/get", json!({ "name": "greet" })),
         ("resources/subscribe", json!({ "uri": "note://open/a" })),
+        ("resources/unsubscribe", json!({ "uri": "note://open/a" })),
         ("nothing/known", json!({})),
     ] {
         assert!(client.request(method, &params).await.is_err(), "{method}");
